@@ -1,0 +1,1 @@
+"""Ishmael: a two-node failover cluster for Asterisk phone systems."""

@@ -1,0 +1,182 @@
+"""Asking for a job and following it to its end, with every finding and every step shown."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ishmael.cli import show
+from ishmael.cli.client import Api, ManagerDown, error_from
+from ishmael.words.errors import Finding, HostFault, RequestRefused
+
+WAIT_S = 10
+PATIENCE_S = 60.0
+"""How long a manager that stopped answering may take to come back (it resumes its job) before we give up."""
+FINISHED = ("done", "failed", "refused")
+NEEDS_ANSWER_EXIT = 2
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One job as the admin asked for it.
+
+    Args:
+        work: name of the kind of job.
+        arguments: its inputs; those that are None are left out.
+        yes: do not ask back.
+        dry_run: only say what would be done and what stands against it.
+        override: codes of findings to go on in spite of.
+        as_json: print the final job object, nothing else.
+    """
+
+    work: str
+    arguments: Mapping[str, Any]
+    yes: bool
+    dry_run: bool
+    override: tuple[str, ...]
+    as_json: bool
+
+    def body(self, *, dry_run: bool) -> dict[str, Any]:
+        """The request body of ``POST /jobs``."""
+        given = {key: value for key, value in self.arguments.items() if value is not None}
+        return {"work": self.work, "arguments": given, "dry_run": dry_run, "override": list(self.override)}
+
+
+def do(wish: Wish, api: Api | None = None) -> int:
+    """Plan, ask, start, follow; the exit code of the whole.
+
+    Raises:
+        IshmaelError: refused, or failed; whose fault it was decides the exit code.
+    """
+    api = api or Api()
+    if wish.dry_run:
+        return _dry_run(wish, api)
+    if not wish.yes:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()) or wish.as_json:
+            print("ishmael: Nobody is there to be asked whether to go on.", file=sys.stderr)
+            print("  hint: Add --yes, or look first with --dry-run.", file=sys.stderr)
+            return NEEDS_ANSWER_EXIT
+        wish = _ask_back(wish, api)
+    job = _follow(api, api.post("/jobs", wish.body(dry_run=False)), quiet=wish.as_json)
+    if wish.as_json:
+        show.print_json(job)
+        if job["state"] != "done":
+            show.complain(error := error_from(job["error"]))
+            return error.exit_code
+        return 0
+    if job["state"] != "done":
+        raise _failure(job)
+    show.job_result(job)
+    return 0
+
+
+def _failure(job: Mapping[str, Any]) -> Exception:
+    if job.get("undone"):
+        print(f"ishmael: undone: {', '.join(job['undone'])}", file=sys.stderr)
+    return error_from(job["error"])
+
+
+def _standing(rows: Sequence[Mapping[str, Any]], override: Sequence[str]) -> list[Mapping[str, Any]]:
+    return [row for row in rows if not (row["overridable"] and row["code"] in override)]
+
+
+def _refusal(rows: Sequence[Mapping[str, Any]]) -> RequestRefused:
+    found = tuple(Finding(r["field"], r["code"], r["message"], r["hint"], r["overridable"]) for r in rows)
+    return RequestRefused(found[0].code, found[0].message, found[0].hint, found)
+
+
+def _dry_run(wish: Wish, api: Api) -> int:
+    plan = api.post("/jobs", wish.body(dry_run=True))
+    if wish.as_json:
+        show.print_json(plan)
+    else:
+        _show_plan(plan)
+    standing = _standing(plan["findings"], wish.override)
+    if standing:
+        if not wish.as_json:
+            print(f"ishmael: {len(standing)} finding(s) stand against it; nothing was changed.", file=sys.stderr)
+        return RequestRefused.exit_code
+    return 0
+
+
+def _show_plan(plan: Mapping[str, Any]) -> None:
+    out = show.console()
+    out.print(f"[bold]{plan['work']}[/] would do:")
+    for number, name in enumerate(plan["plan"], 1):
+        out.print(f"  {number}/{plan['steps']} {name}")
+    for name, value in plan["facts"].items():
+        out.print(f"  {name.replace('_', ' ')}: {value}")
+    if plan["findings"]:
+        show.findings(plan["findings"])
+
+
+def _ask_back(wish: Wish, api: Api) -> Wish:
+    import typer  # noqa: PLC0415
+
+    plan = api.post("/jobs", wish.body(dry_run=True))
+    _show_plan(plan)
+    standing = _standing(plan["findings"], wish.override)
+    if any(not row["overridable"] for row in standing):
+        raise _refusal(standing)
+    question = "Go on in spite of these findings?" if standing else "Go on?"
+    if not typer.confirm(question, err=True):
+        raise RequestRefused("not-confirmed", "Not confirmed; nothing was changed.")
+    codes = (*wish.override, *(str(row["code"]) for row in standing))
+    return Wish(wish.work, wish.arguments, True, False, codes, wish.as_json)
+
+
+def _follow(api: Api, job: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
+    """Wait for the end of a job; every new step is shown once."""
+    shown = ""
+    with _line(quiet) as line:
+        while job["state"] not in FINISHED:
+            job = _next(api, job)
+            if job["progress"] and job["progress"] != shown:
+                shown = job["progress"]
+                line(shown)
+    return job
+
+
+def _next(api: Api, job: Mapping[str, Any]) -> dict[str, Any]:
+    import time  # noqa: PLC0415
+
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return dict(api.get(f"/jobs/{job['id']}", after=job["revision"], wait_s=WAIT_S))
+        except ManagerDown as error:
+            if time.monotonic() > deadline:
+                raise HostFault(
+                    "manager-lost",
+                    f"The manager went away during job {job['id']}; it goes on when the manager is back.",
+                    f"See: systemctl status ishmael-manager; ishmael jobs {job['id']}",
+                ) from error
+            time.sleep(0.5)
+
+
+class _line:  # noqa: N801 - reads as a word: `with _line(quiet) as line`
+    """Where progress is shown: a live line on a terminal, plain lines elsewhere, nowhere when quiet."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self.live: Any = None
+
+    def __enter__(self) -> Any:
+        if not self.quiet and sys.stderr.isatty():
+            self.live = show.console(stderr=True).status("waiting for its turn")
+            self.live.start()
+        return self.say
+
+    def say(self, text: str) -> None:
+        """Show one step."""
+        if self.quiet:
+            return
+        print(text, file=sys.stderr)
+        if self.live is not None:
+            self.live.update(text)
+
+    def __exit__(self, *_: object) -> None:
+        if self.live is not None:
+            self.live.stop()

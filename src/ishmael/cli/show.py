@@ -1,0 +1,162 @@
+"""How things look on a terminal. Rich is imported by the functions that draw."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from ishmael.words.errors import IshmaelError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_STATES = {
+    "complete": ("green", "cluster complete"),
+    "master-ready": ("cyan", "master ready, no slave yet"),
+    "slave-prepared": ("cyan", "slave prepared, waiting for the master to add it"),
+    "alone": ("cyan", "not part of a cluster"),
+    "degraded": ("yellow", "degraded: a failover is not possible"),
+    "standby": ("yellow", "standby: out of service until it is re-added"),
+}
+_JOB_COLOURS = {"done": "green", "running": "cyan", "queued": "cyan", "failed": "red", "refused": "red"}
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A terminal to draw on; plain text when it is none."""
+    from rich.console import Console  # noqa: PLC0415 - drawing only
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def error_object(error: IshmaelError) -> dict[str, Any]:
+    """The error as ``--json`` shows it."""
+    return {
+        "schema": 1,
+        "error": {
+            "whose": error.whose,
+            "code": error.code,
+            "message": error.message,
+            "hint": error.hint,
+            "findings": [asdict(finding) for finding in error.findings],
+        },
+    }
+
+
+def complain(error: IshmaelError) -> None:
+    """One clear sentence and what to do, on standard error; all findings when there are several."""
+    print(f"ishmael: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"  hint: {error.hint}", file=sys.stderr)
+    for finding in error.findings:
+        if finding.message == error.message:
+            continue
+        print(f"ishmael: {finding.message}", file=sys.stderr)
+        if finding.hint:
+            print(f"  hint: {finding.hint}", file=sys.stderr)
+
+
+def bug(error: Exception) -> None:
+    """Something that cannot happen did: say so, with what a maintainer needs."""
+    traceback.print_exception(error, file=sys.stderr)
+    print(f"ishmael: This is a bug in Ishmael: {type(error).__name__}: {error}", file=sys.stderr)
+    print("  hint: Please report it with the lines above.", file=sys.stderr)
+
+
+def findings(rows: Iterable[Mapping[str, Any]]) -> None:
+    """A table of findings with their hints."""
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table("field", "finding", "what to do", "code", title="Findings", title_justify="left", show_lines=True)
+    for row in rows:
+        code = f"{row['code']}\n(--override)" if row.get("overridable") else str(row["code"])
+        table.add_row(str(row["field"]), str(row["message"]), str(row["hint"]), code)
+    console(stderr=True).print(table)
+
+
+def status(seen: Mapping[str, Any]) -> None:
+    """The cluster at a glance."""
+    out = console()
+    colour, words = _STATES.get(str(seen["state"]), ("white", str(seen["state"])))
+    out.print(f"[bold {colour}]{seen['state']}[/]  {words}")
+    if seen["cluster_ip"]:
+        holder = "on this node" if seen["holds_cluster_ip"] else "not on this node"
+        out.print(f"cluster IP  [bold]{seen['cluster_ip']}[/] ({holder})")
+        out.print(f"master      [bold]{seen['master'] or 'nobody known'}[/]  epoch {seen['epoch'] or '-'}")
+        if seen["grade"]:
+            missing = f"  missing: {', '.join(seen['grade_missing'])}" if seen["grade_missing"] else ""
+            out.print(f"safety      {seen['grade']}{missing}")
+    if seen["out_because"]:
+        out.print(f"[yellow]this node is out: {seen['out_because']}[/]")
+    _nodes(seen)
+    if seen["workload"]:
+        out.print("workload    " + ", ".join(f"{unit} {state}" for unit, state in seen["workload"].items()))
+    if seen["failover_possible"]:
+        out.print("[green]failover possible[/]")
+    elif seen["cluster_ip"]:
+        out.print("[yellow]failover not possible:[/] " + ("; ".join(seen["failover_blocked_by"]) or "unknown reason"))
+
+
+def _nodes(seen: Mapping[str, Any]) -> None:
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table("node", "role", "online", "fit", "why not", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for node in seen["nodes"]:
+        name = f"{node['name']} (this)" if node["name"] == seen["node"] else str(node["name"])
+        table.add_row(
+            name,
+            str(node["role"] or "unknown"),
+            "[green]yes[/]" if node["online"] else "[red]no[/]",
+            "[green]yes[/]" if node["fit"] else "[yellow]no[/]",
+            "; ".join(node["reasons"]),
+        )
+    console().print(table)
+
+
+def events(rows: Iterable[Mapping[str, Any]]) -> None:
+    """The event list, oldest first."""
+    out = console()
+    for row in rows:
+        rule = f" (rule {row['rule']})" if row.get("rule") else ""
+        out.print(
+            f"{row.get('at', '?')}  {row.get('node', '?')}  [bold]{row.get('kind', '?')}[/]{rule}  {row.get('why', '')}"
+        )
+
+
+def jobs(rows: Iterable[Mapping[str, Any]]) -> None:
+    """All jobs, one line each."""
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(
+        "id", "work", "state", "progress", "begun", "what came of it", box=None, pad_edge=False, padding=(0, 2, 0, 0)
+    )
+    for row in rows:
+        colour = _JOB_COLOURS.get(str(row["state"]), "white")
+        error = row.get("error") or {}
+        table.add_row(
+            str(row["id"]),
+            str(row["work"]),
+            f"[{colour}]{row['state']}[/]",
+            str(row["progress"]),
+            str(row.get("created_at") or ""),
+            str(error.get("message") or ""),
+        )
+    console().print(table)
+
+
+def job_result(job: Mapping[str, Any]) -> None:
+    """What a finished job says."""
+    out = console()
+    if job["state"] != "done":
+        return
+    out.print(f"[green]{job['work']} done[/] (job {job['id']}, {job['steps']} steps)")
+    for name, value in (job.get("result") or {}).items():
+        out.print(f"  {name.replace('_', ' ')}: {value}", soft_wrap=True)

@@ -37,7 +37,7 @@ class NodeSettings:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """The failover protocol's times, all in milliseconds. See docs/reference/times.md for what must hold between them."""
+    """The failover protocol's times, all in milliseconds. What must hold between them: docs/reference/times.md."""
 
     tick_ms: int = 20
     echo_ms: int = 50
@@ -169,7 +169,11 @@ def check_settings(settings: Settings) -> list[Finding]:
     """All findings that stand against these settings, without looking at the machine."""
     findings = _check_cluster_ip(settings) + _check_nodes(settings) + _check_references(settings)
     if settings.policy not in ("dial-tone-first", "data-first"):
-        findings.append(Finding("policy", "unknown-policy", f"Unknown policy {settings.policy!r}.", "Use dial-tone-first or data-first."))
+        findings.append(
+            Finding(
+                "policy", "unknown-policy", f"Unknown policy {settings.policy!r}.", "Use dial-tone-first or data-first."
+            )
+        )
     return findings + check_times(settings.times)
 
 
@@ -188,9 +192,18 @@ def _internal_network(settings: Settings) -> ipaddress.IPv4Network | None:
 def _check_cluster_ip(settings: Settings) -> list[Finding]:
     address = _address(settings.cluster_ip)
     if address is None:
-        return [Finding("cluster_ip", "not-an-address", f"{settings.cluster_ip!r} is no IPv4 address.", "Enter an address like 192.168.1.10.")]
+        return [
+            Finding(
+                "cluster_ip",
+                "not-an-address",
+                f"{settings.cluster_ip!r} is no IPv4 address.",
+                "Enter an address like 192.168.1.10.",
+            )
+        ]
     network = _phone_network(settings)
-    if network is not None and (address not in network or address in (network.network_address, network.broadcast_address)):
+    if network is not None and (
+        address not in network or address in (network.network_address, network.broadcast_address)
+    ):
         return [
             Finding(
                 "cluster_ip",
@@ -216,9 +229,13 @@ def _check_nodes(settings: Settings) -> list[Finding]:
     findings: list[Finding] = []
     phone, internal = _phone_network(settings), _internal_network(settings)
     if phone is None:
-        findings.append(Finding("phone_ip", "no-telephone-network", "The telephone network's address or prefix is not usable.", ""))
+        findings.append(
+            Finding("phone_ip", "no-telephone-network", "The telephone network's address or prefix is not usable.", "")
+        )
     if internal is None:
-        findings.append(Finding("internal_ip", "no-internal-network", "The internal network's address or prefix is not usable.", ""))
+        findings.append(
+            Finding("internal_ip", "no-internal-network", "The internal network's address or prefix is not usable.", "")
+        )
     if phone is not None and internal is not None and phone.overlaps(internal):
         findings.append(
             Finding(
@@ -239,16 +256,44 @@ def _check_node(
 ) -> list[Finding]:
     findings: list[Finding] = []
     if not _HOST_NAME.fullmatch(node.name) or len(node.name) > 253:
-        findings.append(Finding("name", "bad-host-name", f"{node.name!r} is no host name.", "Use letters, digits and hyphens (RFC 1123)."))
+        findings.append(
+            Finding(
+                "name",
+                "bad-host-name",
+                f"{node.name!r} is no host name.",
+                "Use letters, digits and hyphens (RFC 1123).",
+            )
+        )
     for field_name, value, network in (("phone_ip", node.phone_ip, phone), ("internal_ip", node.internal_ip, internal)):
         address = _address(value)
         if address is None:
-            findings.append(Finding(field_name, "not-an-address", f"{value!r} is no IPv4 address.", "Enter an address like 192.168.1.11."))
+            findings.append(
+                Finding(
+                    field_name,
+                    "not-an-address",
+                    f"{value!r} is no IPv4 address.",
+                    "Enter an address like 192.168.1.11.",
+                )
+            )
         elif network is not None and address not in network:
-            findings.append(Finding(field_name, "outside-network", f"{address} of {node.name} is not in {network}.", f"Choose an address of {network}."))
+            findings.append(
+                Finding(
+                    field_name,
+                    "outside-network",
+                    f"{address} of {node.name} is not in {network}.",
+                    f"Choose an address of {network}.",
+                )
+            )
     for field_name, mac in (("phone_mac", node.phone_mac), ("internal_mac", node.internal_mac)):
         if not _MAC.fullmatch(mac):
-            findings.append(Finding(field_name, "bad-mac", f"{mac!r} is no hardware address.", "Six pairs of lower-case hex digits with colons."))
+            findings.append(
+                Finding(
+                    field_name,
+                    "bad-mac",
+                    f"{mac!r} is no hardware address.",
+                    "Six pairs of lower-case hex digits with colons.",
+                )
+            )
     if node.phone_nic == node.internal_nic:
         findings.append(
             Finding(
@@ -270,12 +315,22 @@ def _check_pair(nodes: tuple[NodeSettings, ...]) -> list[Finding]:
     first, second = nodes
     if first.name.lower() == second.name.lower():
         findings.append(
-            Finding("name", "same-host-name", f"Both nodes are called {first.name}.", "Give one of them another host name, then try again.")
+            Finding(
+                "name",
+                "same-host-name",
+                f"Both nodes are called {first.name}.",
+                "Give one of them another host name, then try again.",
+            )
         )
     if first.id == second.id:
         findings.append(Finding("id", "same-id", "Both nodes have the same id.", ""))
     findings.extend(
-        Finding(name, "same-address", f"Both nodes have the address {getattr(first, name)}.", "Each node needs an address of its own.")
+        Finding(
+            name,
+            "same-address",
+            f"Both nodes have the address {getattr(first, name)}.",
+            "Each node needs an address of its own.",
+        )
         for name in ("phone_ip", "internal_ip")
         if getattr(first, name) == getattr(second, name)
     )
@@ -301,11 +356,21 @@ def _check_references(settings: Settings) -> list[Finding]:
         address = _address(reference)
         if address is None or (network is not None and address not in network):
             findings.append(
-                Finding("references", "reference-outside", f"The reference {reference} is no address of the telephone network.", "References are asked by ARP, so they must be on the same network.")
+                Finding(
+                    "references",
+                    "reference-outside",
+                    f"The reference {reference} is no address of the telephone network.",
+                    "References are asked by ARP, so they must be on the same network.",
+                )
             )
         elif reference in own:
             findings.append(
-                Finding("references", "reference-own", f"The reference {reference} belongs to the cluster itself.", "Name a host that stays when both nodes are gone.")
+                Finding(
+                    "references",
+                    "reference-own",
+                    f"The reference {reference} belongs to the cluster itself.",
+                    "Name a host that stays when both nodes are gone.",
+                )
             )
     return findings
 
@@ -325,7 +390,12 @@ def check_times(times: Times) -> list[Finding]:
         "all positive": all(getattr(t, f.name) > 0 for f in fields(t)),
     }
     return [
-        Finding("times", "times-unsafe", f"The times do not hold together: {rule}.", "Use the defaults, or see docs/reference/times.md.")
+        Finding(
+            "times",
+            "times-unsafe",
+            f"The times do not hold together: {rule}.",
+            "Use the defaults, or see docs/reference/times.md.",
+        )
         for rule, good in holds.items()
         if not good
     ]

@@ -1,0 +1,155 @@
+"""What is done by the clock: beats, asking references, probing, refreshing the lease, announcing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ishmael.core import commands as do
+from ishmael.core import facts
+from ishmael.core.messages import Beat
+from ishmael.core.outbox import Outbox
+from ishmael.core.state import ProbeSense, ReferenceSense, State, VacancySense
+from ishmael.words.roles import Role
+
+# After the address moved (docs/reference/failover.md): at once, then these, then every half minute.
+_ANNOUNCE_MS = (50, 200, 500, 1000, 2000, 4000, 8000)
+_ANNOUNCE_EVERY_MS = 30000
+_SLOW = 5
+
+
+def perform(s: State, out: Outbox) -> None:
+    """Do what is due. Called on every tick, after the rules."""
+    if s.config.me == 0:
+        return
+    _refresh(s, out)
+    _beat(s, out)
+    if s.role is Role.OUT:
+        return
+    _references(s, out)
+    _probe_peer(s, out)
+    _probe_holder(s, out)
+    _announce(s, out)
+
+
+def _refresh(s: State, out: Outbox) -> None:
+    if s.role is not Role.MASTER or s.paused_ms >= 0 or not s.holds:
+        return
+    if s.refreshed_ms < 0 or s.now_ms - s.refreshed_ms >= s.config.times.refresh_ms:
+        s.refreshed_ms = s.now_ms
+        out.do(do.RefreshAddress())
+
+
+def _beat(s: State, out: Outbox) -> None:
+    if not s.config.peer or not s.corosync or (s.beat_ms >= 0 and s.now_ms - s.beat_ms < s.config.times.echo_ms):
+        return
+    s.beat_ms = s.now_ms
+    grant = facts.grants(s)
+    if grant:
+        # The slave counts from when it sent the nonce echoed here; it arrived here no earlier than that.
+        s.granted_ms = max(s.granted_ms, s.peer_ms)
+        s.slave_let_go = False
+    question = s.role is Role.MASTER and (s.reference_lost_ms >= 0 or not s.phone_link)
+    unable = _unable_because(s)
+    beat = Beat(
+        nonce=facts.fresh_nonce(s),
+        echo=s.peer.nonce if s.peer is not None else None,
+        role=s.role,
+        record=s.record,
+        fit=grant or (s.role is Role.SLAVE and facts.fit(s)),
+        able=not unable,
+        unable_because=unable,
+        question=question,
+        references_good=s.question_good if s.question_ms >= 0 else 0,
+        hold=s.hold,
+    )
+    out.do(do.Send(beat))
+
+
+def _unable_because(s: State) -> str:
+    if s.role is not Role.SLAVE:
+        return f"it is {s.role}"
+    if s.hold:
+        return "an admin holds takeovers"
+    return ""
+
+
+def _references(s: State, out: Outbox) -> None:
+    times = s.config.times
+    period_ms = times.tick_ms if s.question_ms >= 0 else times.reference_ms
+    if s.reference_ask_ms >= 0 and s.now_ms - s.reference_ask_ms < period_ms:
+        return
+    s.reference_ask_ms = s.now_ms
+    s.references = {name: _asked_again(sense, s.now_ms) for name, sense in s.references.items()}
+    misses = sum(min(sense.missed, 1) for sense in s.references.values())
+    s.lossy = 0 < misses < len(s.references)
+    if facts.sees_reference(s):
+        s.reference_lost_ms = -1
+    elif s.reference_lost_ms < 0:
+        s.reference_lost_ms = s.now_ms
+    if s.phone_link:
+        out.do(do.AskReferences())
+
+
+def _asked_again(sense: ReferenceSense, now_ms: int) -> ReferenceSense:
+    if sense.asked_ms >= 0 and sense.answered_ms < sense.asked_ms:
+        return replace(sense, asked_ms=now_ms, missed=sense.missed + 1, streak=0)
+    return replace(sense, asked_ms=now_ms)
+
+
+def _probe_peer(s: State, out: Outbox) -> None:
+    if not facts.suspects(s):
+        if s.probe.last_ms >= 0:
+            s.probe = ProbeSense(cluster_ms=s.probe.cluster_ms)
+        return
+    pace_ms = s.config.times.probe_ms * (1 if facts.fit(s) else _SLOW)
+    if s.probe.last_ms >= 0 and s.now_ms - s.probe.last_ms < pace_ms:
+        return
+    p = s.probe
+    silent, released = p.silent, p.released
+    if p.last_ms >= 0:
+        silent = 0 if p.life else silent + 1
+        if p.cluster:
+            released = 0
+        elif p.own:
+            released += 1
+    s.probe = ProbeSense(last_ms=s.now_ms, silent=silent, released=released, cluster_ms=p.cluster_ms)
+    if p.cluster and "cluster-link-lost" not in s.reported:
+        s.reported |= {"cluster-link-lost"}
+        out.tell(
+            "cluster-link-lost", "3", "The master is not heard but still serves: the link between the keepers is lost."
+        )
+    out.do(do.ProbePeer())
+
+
+def _probe_holder(s: State, out: Outbox) -> None:
+    waiting = s.role is Role.WAITING or (s.role is Role.HANDING and not s.holds)
+    doubtful = s.role is Role.MASTER and (s.paused_ms >= 0 or s.conflict_ms >= 0)
+    if not (waiting or doubtful):
+        return
+    if doubtful and s.conflict_ms >= 0 and s.now_ms - s.conflict_last_ms > 1000:
+        s.conflict_ms = -1
+    v = s.vacancy
+    settled = v.unanswered >= facts.probes_needed(s) and s.now_ms - v.since_ms > 2000
+    pace_ms = s.config.times.probe_ms * (_SLOW if settled else 1)
+    if v.last_ms >= 0 and s.now_ms - v.last_ms < pace_ms:
+        return
+    if v.last_ms >= 0 and facts.sees_reference(s):
+        unanswered = v.unanswered + 1
+        s.vacancy = VacancySense(s.now_ms, unanswered, v.since_ms if v.since_ms >= 0 else v.last_ms)
+    else:
+        s.vacancy = VacancySense(last_ms=s.now_ms)
+    out.do(do.ProbeHolder())
+
+
+def _announce(s: State, out: Outbox) -> None:
+    if s.role is not Role.MASTER or s.announce_from_ms < 0 or not s.holds:
+        return
+    at = s.announced - 1
+    due_ms = (
+        _ANNOUNCE_MS[at]
+        if at < len(_ANNOUNCE_MS)
+        else _ANNOUNCE_MS[-1] + _ANNOUNCE_EVERY_MS * (at - len(_ANNOUNCE_MS) + 1)
+    )
+    if s.now_ms - s.announce_from_ms >= due_ms:
+        s.announced += 1
+        out.do(do.Announce())

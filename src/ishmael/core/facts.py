@@ -1,0 +1,130 @@
+"""What can be concluded from a state: pure predicates, each one sentence of docs/reference/failover.md."""
+
+from __future__ import annotations
+
+from ishmael.core.messages import Nonce
+from ishmael.core.state import State
+from ishmael.words.record import Epoch
+from ishmael.words.roles import Role
+
+
+def fresh_nonce(s: State) -> Nonce:
+    """A nonce whose age only this keeper can tell."""
+    return Nonce(s.incarnation, s.now_ms)
+
+
+def hears(s: State) -> bool:
+    """An echo of my own nonce, at most ``hears_ms`` old by its send time, and sent after any pause."""
+    return s.heard_ms >= 0 and s.now_ms - s.heard_ms <= s.config.times.hears_ms and s.heard_ms >= s.paused_ms
+
+
+def sees_reference(s: State) -> bool:
+    """A reference answered an ask that is at most ``reference_lost`` periods old."""
+    limit_ms = s.config.times.reference_ms * s.config.times.reference_lost
+    return s.phone_link and s.reference_ms >= 0 and s.now_ms - s.reference_ms <= limit_ms
+
+
+def isolated(s: State) -> bool:
+    """Neither the peer nor a reference has given a sign for ``isolation_ms``, counted from when it was asked for."""
+    times = s.config.times
+    reference_ms = s.reference_ms if s.phone_link else -1
+    # After a pause there is a short grace to be echoed in (rule 9).
+    grace_ms = s.paused_ms - times.isolation_ms + times.pause_drop_ms if s.paused_ms >= 0 else -1
+    return s.now_ms - max(s.heard_ms, reference_ms, s.role_since_ms, grace_ms) > times.isolation_ms
+
+
+def fit(s: State) -> bool:
+    """This slave holds fitness: the lease in its memory has not run out."""
+    return s.now_ms < s.fit_until_ms
+
+
+def in_standby(s: State) -> bool:
+    """My record says that I must be re-added."""
+    return s.record is not None and s.config.me in s.record.standby
+
+
+def foreign_holder(s: State) -> bool:
+    """A machine that is not of this cluster answered for the cluster IP within the last second."""
+    return s.foreign_ms >= 0 and s.now_ms - s.foreign_ms < 1000
+
+
+def probes_needed(s: State) -> int:
+    """How many silent pairs prove a silence: more when frames are being lost."""
+    return s.config.times.probes_when_lossy if s.lossy else s.config.times.probes
+
+
+def suspects(s: State) -> bool:
+    """The master has not been heard for ``suspect_ms``: probe it."""
+    return s.role is Role.SLAVE and s.now_ms - s.peer_ms >= s.config.times.suspect_ms
+
+
+def silent(s: State) -> bool:
+    """Rule 3a: nothing of the peer answered or was seen, on either network, in N paired probes and ``take_min_ms``."""
+    return s.now_ms - s.life_ms >= s.config.times.take_min_ms and s.probe.silent >= probes_needed(s)
+
+
+def released(s: State) -> bool:
+    """Rule 3b: the peer's own address answers, the cluster IP does not, in N paired probes."""
+    needed = s.config.times.probes_when_lossy if s.lossy else s.config.times.released_probes
+    last_ms = max(s.peer_ms, s.probe.cluster_ms)
+    return s.now_ms - last_ms >= s.config.times.take_min_ms and s.probe.released >= needed
+
+
+def vacant(s: State) -> bool:
+    """Nobody answers for the cluster IP, asked often enough while a reference answered."""
+    return s.vacancy.unanswered >= probes_needed(s) and not foreign_holder(s)
+
+
+def unheld_since(s: State, from_ms: int) -> bool:
+    """Asked without a gap since ``from_ms``, with a reference in sight all the time, and nobody held the cluster IP."""
+    slack_ms = 3 * s.config.times.probe_ms
+    return vacant(s) and 0 <= s.vacancy.since_ms <= from_ms + slack_ms
+
+
+def peer_serves(s: State) -> bool:
+    """The peer is heard and says it is master."""
+    return hears(s) and s.peer is not None and s.peer.role in (Role.MASTER, Role.HANDING)
+
+
+def can_take(s: State) -> bool:
+    """Nothing but the master's state stands against this slave taking over."""
+    return fit(s) and sees_reference(s) and not s.hold and not foreign_holder(s) and not in_standby(s)
+
+
+def slave_in_order(s: State) -> bool:
+    """As master: the peer stands as slave under my record, able, and its data is in step."""
+    peer, record = s.peer, s.record
+    return (
+        peer is not None
+        and record is not None
+        and hears(s)
+        and peer.role is Role.SLAVE
+        and peer.able
+        and peer.record is not None
+        and peer.record.epoch == record.epoch
+        and s.config.peer not in record.standby
+        and s.in_step
+    )
+
+
+def grants(s: State) -> bool:
+    """As master: "you are fit" goes out with the next beat. Recorded first, so that it cannot be forgotten."""
+    if s.role not in (Role.MASTER, Role.HANDING) or s.record is None or not s.record.slave_fit or s.withdrawn_ms >= 0:
+        return False
+    return s.saving is None or s.saving.record is None or s.saving.record.slave_fit
+
+
+def may_go_alone(s: State) -> bool:
+    """As master: the slave's fitness has surely ended: by time, or by its own word after it was withdrawn."""
+    return s.now_ms - s.granted_ms > s.config.times.alone_ms or s.slave_let_go
+
+
+def epoch_above(s: State, *others: Epoch | None) -> Epoch:
+    """The next epoch of this node, above everything it has seen."""
+    seen = [e for e in others if e is not None]
+    if s.record is not None:
+        seen.append(s.record.epoch)
+    if s.peer is not None and s.peer.record is not None:
+        seen.append(s.peer.record.epoch)
+    top = max(seen, default=Epoch(0, s.config.me))
+    return top.raised_by(s.config.me)

@@ -1,0 +1,60 @@
+"""The machine: one event in, a new state, commands and notices out. Pure."""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass
+
+from ishmael.core import duties
+from ishmael.core.commands import Command
+from ishmael.core.events import Event, Ticked
+from ishmael.core.outbox import Outbox
+from ishmael.core.rules import rules_of
+from ishmael.core.senses import absorb
+from ishmael.core.state import State
+from ishmael.words.notices import Notice
+
+_PASSES_MAX = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What came of one event.
+
+    Args:
+        state: the state after it; the one given is unchanged.
+        commands: to be carried out in order.
+        notices: to be told.
+        rules: ids of the rules that applied, in order.
+    """
+
+    state: State
+    commands: tuple[Command, ...]
+    notices: tuple[Notice, ...]
+    rules: tuple[str, ...]
+
+
+def step(state: State, now_ms: int, event: Event) -> Step:
+    """Take in one event.
+
+    Args:
+        state: what was known.
+        now_ms: CLOCK_MONOTONIC when the event was read, in ms; never goes back.
+        event: what happened.
+
+    Raises:
+        RuntimeError: a bug: the rules did not come to rest.
+    """
+    s = copy(state)
+    s.now_ms = max(now_ms, state.now_ms)
+    out = Outbox()
+    absorb(s, event, out)
+    applied: list[str] = []
+    while (rule := next((r for r in rules_of(s.role) if r.when(s)), None)) is not None:
+        rule.then(s, out)
+        applied.append(rule.id)
+        if len(applied) > _PASSES_MAX:
+            raise RuntimeError(f"the rules do not come to rest: {applied}")
+    if isinstance(event, Ticked):
+        duties.perform(s, out)
+    return Step(s, tuple(out.commands), tuple(out.notices), tuple(applied))

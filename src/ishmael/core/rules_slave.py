@@ -1,0 +1,168 @@
+"""The slave's rules: following the master, and taking over from it (rules 3, 4 and 5)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ishmael.core import acts, facts
+from ishmael.core import commands as do
+from ishmael.core.messages import Accept, Refuse
+from ishmael.core.outbox import Outbox
+from ishmael.core.state import Accepted, Claim, State
+from ishmael.words.record import Epoch, Record
+from ishmael.words.roles import Role
+
+
+def record_differs(s: State) -> bool:
+    """A serving peer's record is newer than mine, or mine never was acted on."""
+    peer = s.peer
+    if not facts.peer_serves(s) or peer is None or peer.record is None or peer.record.taking or s.accepted is not None:
+        return False
+    if s.saving is not None and s.saving.record == peer.record:
+        return False
+    mine = s.record
+    if mine is None or mine.taking:
+        newer = mine is None or peer.record.order > mine.order
+    else:
+        newer = peer.record.order > mine.order
+    if newer:
+        return True
+    # Equal records: this node only has to find its place.
+    return mine == peer.record and s.role is Role.WAITING
+
+
+def adopt(s: State, out: Outbox) -> None:
+    """Follow the peer."""
+    if s.peer is None or s.peer.record is None:
+        return
+    record = s.peer.record
+    away = s.config.me in record.standby
+    why = "The other node is master; this one must be re-added." if away else "The other node is master."
+    acts.follow(s, out, record, "5", why)
+
+
+def _takeover_record(s: State, epoch: Epoch) -> Record:
+    return Record(epoch, s.config.me, taking=True, standby=frozenset({s.config.peer}))
+
+
+def _may_take(s: State) -> bool:
+    return facts.can_take(s) and not facts.hears(s) and s.saving is None
+
+
+def master_silent(s: State) -> bool:
+    """Rule 3a."""
+    return _may_take(s) and facts.silent(s)
+
+
+def take_silent(s: State, out: Outbox) -> None:
+    """Rule 3a: claim."""
+    epoch = facts.epoch_above(s)
+    acts.claim(
+        s, out, "3a", "The master is silent on both networks.", _takeover_record(s, epoch),
+        silent_ms=s.now_ms - s.life_ms, probes=s.probe.silent,
+    )  # fmt: skip
+
+
+def address_released(s: State) -> bool:
+    """Rule 3b."""
+    return _may_take(s) and facts.released(s)
+
+
+def take_released(s: State, out: Outbox) -> None:
+    """Rule 3b: claim."""
+    epoch = facts.epoch_above(s)
+    acts.claim(
+        s, out, "3b", "The master's machine answers, but it no longer holds the cluster IP.", _takeover_record(s, epoch),
+        unheard_ms=s.now_ms - s.peer_ms, probes=s.probe.released,
+    )  # fmt: skip
+
+
+def offer_came(s: State) -> bool:
+    """An offer waits for an answer."""
+    return s.offered is not None
+
+
+def weigh_offer(s: State, out: Outbox) -> None:
+    """Refuse, or put the offered epoch on disk."""
+    offer, s.offered = s.offered, None
+    if offer is None:
+        return
+    refusal = _refusal(s, offer.epoch)
+    if refusal or s.record is None:
+        out.do(do.Send(Refuse(offer.nonce, refusal)))
+        return
+    record = _takeover_record(s, offer.epoch)
+    s.accepted = Accepted(offer.nonce, facts.fresh_nonce(s), record, s.record)
+    acts.save(s, out, record)
+
+
+def _refusal(s: State, epoch: Epoch) -> str:
+    if s.record is None or s.saving is not None:
+        return "its record is being written"
+    if epoch <= s.record.epoch:
+        return "the offer is old"
+    if not facts.fit(s):
+        return "it is not fit"
+    if not facts.sees_reference(s):
+        return "it sees no reference on the telephone network"
+    if facts.foreign_holder(s):
+        return "a machine outside the cluster uses the cluster IP"
+    return ""
+
+
+def offer_recorded(s: State) -> bool:
+    """The offered epoch reached the disk and the master does not know it yet."""
+    return s.accepted is not None and not s.accepted.saved and s.record == s.accepted.record
+
+
+def accept(s: State, out: Outbox) -> None:
+    """Say so, with a nonce that the go must bring back."""
+    if s.accepted is None:
+        return
+    nonce = facts.fresh_nonce(s)
+    s.accepted = replace(s.accepted, saved=True, nonce=nonce)
+    out.do(do.Send(Accept(s.accepted.offer, nonce)))
+
+
+def go_came(s: State) -> bool:
+    """Rule 3c: a go for my accept."""
+    return s.go is not None
+
+
+def take_by_go(s: State, out: Outbox) -> None:
+    """Rule 3c: act at once, the record is on disk; but only on a go that is fresh."""
+    go, s.go = s.go, None
+    accepted = s.accepted
+    if go is None or accepted is None or not accepted.saved or go.accept != accepted.nonce or accepted.withdrawn:
+        return
+    age_ms = s.now_ms - go.fresh.sent_ms
+    fresh = go.fresh.incarnation == s.incarnation and age_ms <= s.config.times.hears_ms
+    if not fresh or go.fresh.sent_ms < s.paused_ms:
+        out.tell("go-too-old", "4", "The master's go came too late to act on.", age_ms=age_ms)
+        return
+    s.claim = Claim(
+        "3c", "The master handed over in order.", accepted.record, accepted.before, -1, s.now_ms, gap_from_ms=s.peer_ms
+    )
+    acts.enter(s, Role.TAKING)
+    out.tell("taking", "3c", "The master handed over in order.", epoch=str(accepted.record.epoch), go_age_ms=age_ms)
+    acts.act_on_claim(s, out)
+
+
+def offer_void(s: State) -> bool:
+    """The accepted offer is void: withdrawn, or its record could not be written, or the master serves on."""
+    if s.accepted is None or s.saving is not None:
+        return False
+    serves_on = s.peer is not None and facts.hears(s) and s.peer.role is Role.MASTER
+    old = s.accepted.saved and s.now_ms - s.accepted.nonce.sent_ms > s.config.times.hears_ms
+    return s.accepted.withdrawn or s.record != s.accepted.record or (serves_on and old)
+
+
+def void_offer(s: State, out: Outbox) -> None:
+    """Return to the record from before."""
+    accepted, s.accepted = s.accepted, None
+    if accepted is None:
+        return
+    if s.record != accepted.before:
+        acts.save(s, out, accepted.before)
+    out.do(do.Send(Refuse(accepted.offer, "the offer is void")))
+    out.tell("offer-void", "4", "The hand-over was undone; the master serves on.")

@@ -1,0 +1,190 @@
+"""Rules for when nobody serves (1, 7, 8), and for a claim under way (10)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ishmael.core import acts, facts
+from ishmael.core.outbox import Outbox
+from ishmael.core.state import State
+from ishmael.words.record import Record
+from ishmael.words.roles import Role
+
+
+def claim_lost(s: State) -> bool:
+    """The record failed or came too late, the address could not be taken, or a master is heard after all."""
+    made = s.claim
+    if made is None:
+        return True
+    if s.claim_failed:
+        return True
+    if made.acting:
+        return False
+    failed = s.saving is None and s.record != made.record
+    late = made.deadline_ms >= 0 and s.now_ms >= made.deadline_ms
+    return failed or late or s.paused_ms >= made.since_ms or _master_after_all(s)
+
+
+def _master_after_all(s: State) -> bool:
+    held = s.probe.cluster_ms >= s.role_since_ms
+    return (facts.peer_serves(s) and s.claim is not None and s.heard_ms > s.claim.since_ms) or held
+
+
+def give_up_claim(s: State, out: Outbox) -> None:
+    """Return to the record from before."""
+    made = s.claim
+    why = "the record was not on disk in time"
+    if s.claim_failed:
+        why = s.claim_failed
+    elif made is not None and s.saving is None and s.record != made.record:
+        why = s.save_failed_why or "the record could not be written"
+    elif _master_after_all(s):
+        why = "the master was seen again"
+    acts.abandon(s, out, why)
+
+
+def claim_saved(s: State) -> bool:
+    """The claim's epoch survives a power cut now."""
+    return s.claim is not None and not s.claim.acting and s.saving is None and s.record == s.claim.record
+
+
+def act(s: State, out: Outbox) -> None:
+    """Take the address."""
+    acts.act_on_claim(s, out)
+
+
+def address_held(s: State) -> bool:
+    """The kernel says that the address is held."""
+    return s.claim is not None and s.claim.acting and s.holds
+
+
+def serve(s: State, out: Outbox) -> None:
+    """Be master."""
+    acts.become_master(s, out)
+
+
+def _ready(s: State) -> bool:
+    return s.record is not None and s.saving is None and s.paused_ms < 0 and not facts.in_standby(s)
+
+
+def _mine(s: State, record: Record | None) -> bool:
+    return record is not None and record.master == s.config.me and s.config.me not in record.standby
+
+
+def _resume(s: State, out: Outbox, rule: str, why: str) -> None:
+    if s.record is None:
+        return
+    epoch = facts.epoch_above(s)
+    acts.claim(s, out, rule, why, replace(s.record, epoch=epoch, master=s.config.me, taking=True, revision=0))
+
+
+def resumes_alone(s: State) -> bool:
+    """Rule 7: recorded as master with an unfit or removed slave; resumes at once after probing for holders."""
+    if not (_ready(s) and _mine(s, s.record) and facts.vacant(s) and facts.sees_reference(s)) or s.record is None:
+        return False
+    return not s.record.slave_fit and not s.record.taking and not _peer_knows_better(s)
+
+
+def _peer_knows_better(s: State) -> bool:
+    peer = s.peer
+    if peer is None or peer.record is None or s.record is None or not facts.hears(s):
+        return False
+    return peer.record.order > s.record.order or facts.peer_serves(s)
+
+
+def resume_alone(s: State, out: Outbox) -> None:
+    """Rule 7: claim."""
+    _resume(s, out, "7a", "Recorded as master without a fit slave, and nobody holds the cluster IP.")
+
+
+def resumes_with_peer(s: State) -> bool:
+    """Rule 7: both are there and neither serves: the higher record says who was master; that one resumes."""
+    peer = s.peer
+    if not _ready(s) or not facts.hears(s) or peer is None or peer.record is None or s.record is None:
+        return False
+    if peer.role not in (Role.WAITING, Role.SLAVE, Role.STANDBY) or not facts.vacant(s):
+        return False
+    best = max(s.record, peer.record, key=lambda record: record.order)
+    return _mine(s, best) and facts.sees_reference(s)
+
+
+def resume_with_peer(s: State, out: Outbox) -> None:
+    """Rule 7: claim, on the higher of both records."""
+    if (
+        s.peer is not None
+        and s.peer.record is not None
+        and s.record is not None
+        and s.peer.record.order > s.record.order
+    ):
+        s.record = s.peer.record
+    _resume(s, out, "7b", "Both nodes agree who was master last.")
+
+
+def resumes_after_let_go(s: State) -> bool:
+    """Rule 1: let go, probed ever since, saw no other holder, and the slave's fitness has surely ended."""
+    if not (_ready(s) and _mine(s, s.record)) or s.let_go_ms < 0 or not facts.sees_reference(s):
+        return False
+    if _peer_knows_better(s):
+        return False
+    over = s.now_ms - max(s.let_go_ms, s.granted_ms) > s.config.times.alone_ms
+    return over and facts.unheld_since(s, s.let_go_ms)
+
+
+def resume_after_let_go(s: State, out: Outbox) -> None:
+    """Rule 1: claim."""
+    _resume(s, out, "1b", "Nobody took over since this node let go.")
+
+
+def _nobody_serves(s: State) -> bool:
+    if not s.config.dial_tone_first or not _ready(s) or facts.hears(s) or not facts.sees_reference(s) or s.hold:
+        return False
+    if facts.foreign_holder(s):
+        return False
+    if s.role is Role.SLAVE:
+        return facts.silent(s) or facts.released(s)
+    return facts.vacant(s)
+
+
+def dial_tone_starts(s: State) -> bool:
+    """Rule 8: the wait begins."""
+    return s.dial_tone_ms < 0 and _nobody_serves(s)
+
+
+def start_dial_tone(s: State, out: Outbox) -> None:
+    """Rule 8: note since when."""
+    s.dial_tone_ms = s.now_ms
+    out.tell(
+        "nobody-serves", "8", "Nobody serves; this node will, with the data it has, unless another turns up.",
+        in_ms=_dial_tone_delay_ms(s),
+    )  # fmt: skip
+
+
+def dial_tone_stops(s: State) -> bool:
+    """Rule 8: the conditions no longer hold."""
+    return s.dial_tone_ms >= 0 and not _nobody_serves(s)
+
+
+def stop_dial_tone(s: State, _out: Outbox) -> None:
+    """Rule 8: start anew when they hold again."""
+    s.dial_tone_ms = -1
+
+
+def _dial_tone_delay_ms(s: State) -> int:
+    """The node recorded as master goes first, so that two lonely nodes do not claim in the same moment."""
+    later_ms = 0 if _mine(s, s.record) else s.config.times.fitness_ms + 2000
+    return s.config.times.dial_tone_ms + later_ms
+
+
+def dial_tone_due(s: State) -> bool:
+    """Rule 8: waited long enough."""
+    return s.dial_tone_ms >= 0 and s.now_ms - s.dial_tone_ms >= _dial_tone_delay_ms(s) and _nobody_serves(s)
+
+
+def dial_tone(s: State, out: Outbox) -> None:
+    """Rule 8: serve with the data at hand; what turns out to diverge goes to salvage."""
+    if s.record is None:
+        return
+    standby = frozenset({s.config.peer}) if s.config.peer else frozenset()
+    record = Record(facts.epoch_above(s), s.config.me, taking=True, standby=standby)
+    why = "Nobody served for long and this node can: dial tone first. Its data may be older than the other node's."
+    acts.claim(s, out, "8", why, record, waited_ms=s.now_ms - s.dial_tone_ms)

@@ -37,6 +37,7 @@ def drop(s: State, out: Outbox) -> None:
     """Let go of the cluster IP: always the first command of its step."""
     if s.holds or s.role in (Role.MASTER, Role.TAKING):
         out.commands.insert(0, do.DropAddress())
+        s.dropping = True
     s.announce_from_ms = -1
     s.conflict_ms, s.conflict_new = -1, False
     s.lapsed = False
@@ -90,7 +91,8 @@ def resume_role(s: State, out: Outbox) -> None:
     enter(s, Role.MASTER)
     s.refreshed_ms = -1
     s.announced, s.announce_from_ms = 1, s.now_ms
-    out.do(do.Announce(), do.OpenWorkload())
+    out.do(do.RefreshAddress(), do.Announce(), do.OpenWorkload())
+    out.tell("kept-role", "7", "The keeper was restarted; this node is still master.")
 
 
 def let_go(s: State, out: Outbox, rule: str, why: str, **facts: Any) -> None:

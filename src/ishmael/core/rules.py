@@ -104,6 +104,22 @@ RULES: tuple[Rule, ...] = (
         master.end_pause,
         "The other node confirmed the right to serve after the pause.",
     ),
+    _row(
+        "6c",
+        (_R.OUT, _R.WAITING, _R.SLAVE, _R.STANDBY),
+        (),
+        waiting.holds_wrongly,
+        waiting.drop_wrong,
+        "A node that is not master does not hold the cluster IP.",
+    ),
+    _row(
+        "7d",
+        (_R.WAITING,),
+        (_R.MASTER,),
+        waiting.keeps_role,
+        waiting.keep_role,
+        "The keeper was restarted while its lease still ran.",
+    ),
     # Asks of admins.
     _row("admin", _ANY, _ANY, admin.has_ask, admin.take_ask, "An admin asked."),
     _row("admin-end", _ANY, (), admin.ask_settled, admin.settle_ask, "What an admin asked for is on disk."),

@@ -63,6 +63,33 @@ def serve(s: State, out: Outbox) -> None:
     acts.become_master(s, out)
 
 
+def keeps_role(s: State) -> bool:
+    """Rule 7: the keeper was restarted while its lease still runs: nobody can have taken the address in between.
+
+    A sign of the outside world is asked for first: without one, the slave may have taken over from a dead machine.
+    """
+    if not s.holds or not _mine(s, s.record) or s.record is None or s.record.taking or s.let_go_ms >= 0:
+        return False
+    return (facts.sees_reference(s) or facts.hears(s)) and s.now_ms - s.started_ms < s.config.times.lease_ms
+
+
+def keep_role(s: State, out: Outbox) -> None:
+    """Rule 7: go on as master."""
+    acts.resume_role(s, out)
+
+
+def holds_wrongly(s: State) -> bool:
+    """A node that is not master must not hold the address."""
+    if not s.holds or s.dropping:
+        return False
+    return s.role is not Role.WAITING or s.let_go_ms >= 0 or s.now_ms - s.started_ms >= s.config.times.lease_ms
+
+
+def drop_wrong(s: State, out: Outbox) -> None:
+    """Let go."""
+    acts.drop(s, out)
+
+
 def _ready(s: State) -> bool:
     return s.record is not None and s.saving is None and s.paused_ms < 0 and not facts.in_standby(s)
 

@@ -234,6 +234,7 @@ def _address_ended(s: State, e: ev.AddressEnded, out: Outbox) -> None:
     if not e.holds and s.claim is not None and s.claim.acting:
         s.claim_failed = e.why or "the address could not be added"
     s.holds = e.holds
+    s.dropping = False
     if e.why:
         out.tell("address-failed", "", f"The cluster IP: {e.why}.", cause=e.why)
 

@@ -218,6 +218,7 @@ class State:
     opened: bool = False
     let_go_ms: int = -1
     lapsed: bool = False
+    dropping: bool = False
 
     # becoming master, handing over, admins
     claim: Claim | None = None

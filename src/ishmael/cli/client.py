@@ -37,6 +37,7 @@ def error_from(raw: Mapping[str, Any]) -> IshmaelError:
             str(f.get("message", "")),
             str(f.get("hint", "")),
             bool(f.get("overridable")),
+            str(f.get("whose", "request")),
         )
         for f in raw.get("findings") or ()
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from ishmael.cli import show
 from ishmael.cli.client import Api, ManagerDown, error_from
-from ishmael.words.errors import Finding, HostFault, RequestRefused
+from ishmael.words.errors import Finding, HostFault, IshmaelError, RequestRefused, refusal
 
 WAIT_S = 10
 PATIENCE_S = 60.0
@@ -82,9 +82,8 @@ def _standing(rows: Sequence[Mapping[str, Any]], override: Sequence[str]) -> lis
     return [row for row in rows if not (row["overridable"] and row["code"] in override)]
 
 
-def _refusal(rows: Sequence[Mapping[str, Any]]) -> RequestRefused:
-    found = tuple(Finding(r["field"], r["code"], r["message"], r["hint"], r["overridable"]) for r in rows)
-    return RequestRefused(found[0].code, found[0].message, found[0].hint, found)
+def _refusal(rows: Sequence[Mapping[str, Any]]) -> IshmaelError:
+    return refusal([Finding(**row) for row in rows])
 
 
 def _dry_run(wish: Wish, api: Api) -> int:
@@ -97,7 +96,7 @@ def _dry_run(wish: Wish, api: Api) -> int:
     if standing:
         if not wish.as_json:
             print(f"ishmael: {len(standing)} finding(s) stand against it; nothing was changed.", file=sys.stderr)
-        return RequestRefused.exit_code
+        return _refusal(standing).exit_code
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -15,6 +16,7 @@ class Finding:
         message: one sentence for the admin.
         hint: what to do about it.
         overridable: whether the admin may go on in spite of it.
+        whose: ``request``, ``peer`` or ``host``, as the error classes below.
     """
 
     field: str
@@ -22,6 +24,7 @@ class Finding:
     message: str
     hint: str
     overridable: bool = False
+    whose: str = "request"
 
 
 class IshmaelError(Exception):
@@ -71,6 +74,18 @@ class Bug(IshmaelError):
 
     exit_code = 70
     whose = "ishmael"
+
+
+def refusal(findings: Sequence[Finding]) -> IshmaelError:
+    """One error for all findings that stand: the peer's or the host's when all are theirs, else the caller's.
+
+    Args:
+        findings: at least one.
+    """
+    first, whose = findings[0], {finding.whose for finding in findings}
+    kinds: dict[str, type[IshmaelError]] = {"peer": PeerFault, "host": HostFault}
+    kind = kinds.get(first.whose, RequestRefused) if len(whose) == 1 else RequestRefused
+    return kind(first.code, first.message, first.hint, tuple(findings))
 
 
 EXIT_CODES: dict[int, str] = {

@@ -1,0 +1,33 @@
+"""Files of this machine."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Files(Protocol):
+    """Small files, written whole: after a power cut there is the old content or the new, never a part."""
+
+    def read(self, path: str) -> bytes | None:
+        """The content, or None when there is no such file."""
+        ...
+
+    def write(self, path: str, data: bytes, mode: int) -> None:
+        """Put the content in place atomically, on disk when this returns; missing directories are made (0755).
+
+        Raises:
+            HostFault: the disk is full, read-only or failing.
+        """
+        ...
+
+    def remove(self, path: str) -> None:
+        """Remove the file, if there is one; on disk when this returns."""
+        ...
+
+    def mode(self, path: str) -> int | None:
+        """The permission bits, or None when there is no such file."""
+        ...
+
+    def free_bytes(self, path: str) -> int:
+        """Free space of the file system that holds this directory, in bytes."""
+        ...

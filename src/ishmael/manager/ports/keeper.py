@@ -1,0 +1,38 @@
+"""The keeper of this node, asked over its control socket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+
+class Keeper(Protocol):
+    """Every ask raises the keeper's own error, or HostFault ``keeper-down`` when it does not answer."""
+
+    def status(self) -> Mapping[str, Any]:
+        """What the keeper knows: role, epoch, master, peer, fitness, what blocks a failover."""
+        ...
+
+    def reload(self) -> None:
+        """Read the settings and the profile again."""
+        ...
+
+    def form(self) -> None:
+        """Become the first master; returns when the record is saved and the address is up."""
+        ...
+
+    def admit(self, node: int) -> None:
+        """Let the node in standby be slave again."""
+        ...
+
+    def dismiss(self, node: int) -> None:
+        """The slave is being removed."""
+        ...
+
+    def switch(self) -> None:
+        """Hand over to the slave; returns when the slave serves."""
+        ...
+
+    def forget(self) -> None:
+        """Drop everything and delete the record."""
+        ...

@@ -1,0 +1,41 @@
+"""Services of this machine, by the names of their units."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Services(Protocol):
+    """What systemd does for us; acting calls raise HostFault with the unit's own words when they fail."""
+
+    def exists(self, unit: str) -> bool:
+        """There is such a unit."""
+        ...
+
+    def enabled(self, unit: str) -> bool:
+        """It is started at boot."""
+        ...
+
+    def active(self, unit: str) -> bool:
+        """It runs."""
+        ...
+
+    def enable(self, unit: str) -> None:
+        """Start it at boot from now on."""
+        ...
+
+    def disable(self, unit: str) -> None:
+        """Do not start it at boot."""
+        ...
+
+    def start(self, unit: str) -> None:
+        """Start it; returns when it has started."""
+        ...
+
+    def stop(self, unit: str) -> None:
+        """Stop it; returns when it has stopped."""
+        ...
+
+    def restart(self, unit: str) -> None:
+        """Stop and start it."""
+        ...

@@ -1,1 +1,3 @@
 """Ishmael: a two-node failover cluster for Asterisk phone systems."""
+
+__version__ = "0.1.0"

@@ -120,7 +120,7 @@ def abandon(s: State, out: Outbox, why: str) -> None:
 
 def follow(s: State, out: Outbox, record: Record, rule: str, why: str) -> None:
     """Accept the peer's record: become slave, or standby when it says so. Drops everything at once."""
-    served = s.holds or s.opened or s.role in (Role.MASTER, Role.TAKING, Role.HANDING)
+    served = s.holds or s.opened or s.role in (Role.MASTER, Role.TAKING)
     drop(s, out)
     if served:
         out.do(do.CloseWorkload(s.config.times.release_ms))

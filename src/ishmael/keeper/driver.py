@@ -1,0 +1,267 @@
+"""The driver of the core: events in, commands out. The only place where both meet; it decides nothing."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ishmael.core import commands as do
+from ishmael.core import events as ev
+from ishmael.core.machine import step
+from ishmael.core.messages import Beat, Message, message_to_bytes
+from ishmael.core.state import Config, State
+from ishmael.keeper.address import AddressLease
+from ishmael.keeper.corosync import Corosync
+from ishmael.keeper.disk import Disk
+from ishmael.keeper.netlink import NetworkWatch
+from ishmael.keeper.recorder import FlightRecorder
+from ishmael.keeper.services import Services
+from ishmael.keeper.wires import Wires
+from ishmael.words.notices import Notice
+from ishmael.words.profile import Profile
+from ishmael.words.settings import Settings
+
+_OUTBOX_MAX = 16
+
+
+def monotonic_ms() -> int:
+    """CLOCK_MONOTONIC in ms."""
+    return time.monotonic_ns() // 1_000_000
+
+
+def boot_ms() -> int:
+    """CLOCK_BOOTTIME in ms: runs on while the machine is suspended (clock_gettime(2))."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+
+class Driver:
+    """Holds the state and the drivers.
+
+    Args:
+        var: directory of the record and the logs.
+
+    ``answer`` is called to answer an ask; ``generation`` counts how often sockets were opened anew.
+    """
+
+    def __init__(self, var: Path) -> None:
+        self.state = State()
+        self.settings: Settings | None = None
+        self.corosync = Corosync("ishmael")
+        self.disk = Disk()
+        self.wires: Wires | None = None
+        self.lease: AddressLease | None = None
+        self.watch: NetworkWatch | None = None
+        self.services = Services(self._services_ended)
+        self.recorder = FlightRecorder()
+        self._record_path = var / "record"
+        self._events_path = var / "events.jsonl"
+        self.answer: Callable[[do.Answer], None] = _nobody
+        self.generation = 0
+        self._inbox: deque[ev.Event] = deque()
+        self._unsent: deque[Message] = deque(maxlen=_OUTBOX_MAX)
+        self._busy = False
+        self._told = 0
+
+    # --- settings ---------------------------------------------------------------------------------------------------
+
+    def configure(self, settings: Settings | None, host_name: str, profile: Profile | None) -> ev.Configured:
+        """Use these settings; gives the event to feed.
+
+        Args:
+            settings: none while this node is not set up.
+            host_name: this node's, to find itself.
+            profile: the workload.
+        """
+        me = settings.named(host_name) if settings is not None else None
+        self._rewire(settings if me is not None else None, host_name)
+        self.settings = settings if me is not None else None
+        self.services.profile = profile or Profile("none")
+        if settings is None or me is None:
+            return ev.Configured(Config())
+        peer = settings.peer_of(me.id)
+        return ev.Configured(
+            Config(
+                me=me.id,
+                peer=peer.id if peer is not None else 0,
+                references=settings.references,
+                dial_tone_first=settings.policy == "dial-tone-first",
+                times=settings.times,
+            )
+        )
+
+    def _rewire(self, settings: Settings | None, host_name: str) -> None:
+        for old in (self.wires, self.lease, self.watch):
+            if old is not None:
+                old.close()
+        self.wires = self.lease = self.watch = None
+        self.generation += 1
+        me = settings.named(host_name) if settings is not None else None
+        if settings is None or me is None:
+            return
+        self.wires = Wires(settings, me)
+        self.lease = AddressLease(me.phone_nic, settings.cluster_ip, settings.times.lease_ms // 1000)
+        self.watch = NetworkWatch((me.phone_nic, me.internal_nic))
+
+    # --- events in --------------------------------------------------------------------------------------------------
+
+    def feed(self, event: ev.Event) -> None:
+        """Take in one event, and everything its commands bring about at once."""
+        self._inbox.append(event)
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._inbox:
+                self._step(self._inbox.popleft())
+        finally:
+            self._busy = False
+
+    def _step(self, event: ev.Event) -> None:
+        now_ms = monotonic_ms()
+        result = step(self.state, now_ms, event)
+        self.state = result.state
+        if not isinstance(event, ev.Ticked) or result.rules:
+            self.recorder.note(now_ms, event, result.rules)
+        for command in result.commands:
+            _EXECUTE[type(command)](self, command)
+        for notice in result.notices:
+            self._tell(notice)
+
+    def tick(self) -> None:
+        """Feed a tick, and send what Corosync would not take before."""
+        while self._unsent and self.corosync.send(message_to_bytes(self._unsent[0])):
+            self._unsent.popleft()
+        self.feed(ev.Ticked(boot_ms()))
+
+    def _services_ended(self, opened: bool, failures: list[str]) -> None:
+        self.feed(ev.WorkloadEnded(opened, not failures, "; ".join(failures)))
+
+    # --- commands out -----------------------------------------------------------------------------------------------
+
+    def _send(self, command: do.Send) -> None:
+        sent = self.corosync.send(message_to_bytes(command.message))
+        # A beat is worth nothing later; everything else is worth another try.
+        if not sent and not isinstance(command.message, Beat):
+            self._unsent.append(command.message)
+
+    def _save(self, command: do.Save) -> None:
+        payload = command.record.to_bytes() if command.record is not None else b""
+        self.disk.save(command.ticket, self._record_path, payload)
+
+    def _take(self, _command: do.TakeAddress) -> None:
+        why = "this node is not set up"
+        if self.lease is not None:
+            try:
+                self.lease.take()
+                why = ""
+            except OSError as error:
+                why = f"it could not be added: {error.strerror}"
+        self.feed(ev.AddressEnded(not why, why))
+
+    def _refresh(self, _command: do.RefreshAddress) -> None:
+        try:
+            if self.lease is not None and self.lease.refresh():
+                return
+            why = "it was gone when its lease was to be renewed"
+        except OSError as error:
+            why = f"its lease could not be renewed: {error.strerror}"
+        self.feed(ev.AddressEnded(False, why))
+
+    def _drop(self, _command: do.DropAddress) -> None:
+        why = ""
+        if self.lease is not None:
+            try:
+                self.lease.drop()
+            except OSError as error:
+                # Not refreshed any more, it goes when its lease ends.
+                why = f"it could not be removed: {error.strerror}"
+        self.feed(ev.AddressEnded(False, why))
+
+    def _announce(self, _command: do.Announce) -> None:
+        if self.wires is not None:
+            self.wires.announce()
+
+    def _ask_references(self, _command: do.AskReferences) -> None:
+        if self.wires is not None:
+            self.wires.ask_references()
+
+    def _probe_peer(self, _command: do.ProbePeer) -> None:
+        if self.wires is not None:
+            self.wires.probe_peer()
+
+    def _probe_holder(self, _command: do.ProbeHolder) -> None:
+        if self.wires is not None:
+            self.wires.probe_holder()
+
+    def _discard(self, _command: do.DiscardFrames) -> None:
+        if self.wires is not None:
+            self.wires.discard()
+
+    def _open(self, _command: do.OpenWorkload) -> None:
+        self.services.open()
+
+    def _close(self, command: do.CloseWorkload) -> None:
+        self.services.close(command.limit_ms)
+
+    def _warm(self, _command: do.WarmWorkload) -> None:
+        self.services.warm()
+
+    def _synchronous(self, command: do.SetSynchronous) -> None:
+        # A workload without replicated data is in step by definition: there is nothing to lose.
+        self.feed(ev.SynchronousEnded(command.on, True))
+        self.feed(ev.DataReported(True))
+
+    def _reply(self, command: do.Answer) -> None:
+        self.answer(command)
+
+    # --- notices ----------------------------------------------------------------------------------------------------
+
+    def _tell(self, notice: Notice) -> None:
+        entry = self._entry(notice)
+        self.recorder.tell(entry)
+        self.disk.append(self._events_path, json.dumps(entry).encode() + b"\n")
+        print(f"{notice.kind}: {notice.why} {json.dumps(dict(notice.facts))}", flush=True)
+
+    def _entry(self, notice: Notice) -> dict[str, Any]:
+        s = self.state
+        now = datetime.now(UTC)
+        self._told += 1
+        me = self.settings.node(s.config.me) if self.settings is not None else None
+        return {
+            "id": f"{s.config.me}-{int(now.timestamp() * 1000):x}-{self._told}",
+            "at": now.isoformat(timespec="milliseconds"),
+            "epoch": str(s.record.epoch) if s.record is not None else None,
+            "node": me.name if me is not None else None,
+            "kind": notice.kind,
+            "rule": notice.rule,
+            "why": notice.why,
+            "facts": dict(notice.facts),
+        }
+
+
+def _nobody(_command: do.Answer) -> None:
+    """Before the control socket is there, nobody has asked."""
+
+
+_EXECUTE: dict[type, Callable[[Driver, Any], None]] = {
+    do.Send: Driver._send,
+    do.Save: Driver._save,
+    do.TakeAddress: Driver._take,
+    do.RefreshAddress: Driver._refresh,
+    do.DropAddress: Driver._drop,
+    do.Announce: Driver._announce,
+    do.AskReferences: Driver._ask_references,
+    do.ProbePeer: Driver._probe_peer,
+    do.ProbeHolder: Driver._probe_holder,
+    do.DiscardFrames: Driver._discard,
+    do.OpenWorkload: Driver._open,
+    do.CloseWorkload: Driver._close,
+    do.WarmWorkload: Driver._warm,
+    do.SetSynchronous: Driver._synchronous,
+    do.Answer: Driver._reply,
+}

@@ -1,0 +1,102 @@
+"""The keeper's senses on the two networks: which frames mean what, and how to ask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ishmael.core import events as ev
+from ishmael.keeper.arp import ArpFrame, ArpPort
+from ishmael.words.roles import Network
+from ishmael.words.settings import NodeSettings, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Who is who on the wires, taken from the settings."""
+
+    me: NodeSettings
+    peer: NodeSettings | None
+    cluster_ip: str
+    references: frozenset[str]
+
+
+class Wires:
+    """ARP on both networks.
+
+    Args:
+        settings: of the cluster.
+        me: this node.
+    """
+
+    def __init__(self, settings: Settings, me: NodeSettings) -> None:
+        self.who = Whereabouts(me, settings.peer_of(me.id), settings.cluster_ip, frozenset(settings.references))
+        self.ports = {Network.PHONE: ArpPort(me.phone_nic), Network.INTERNAL: ArpPort(me.internal_nic)}
+        self._reference_macs: dict[str, str] = {}
+
+    def close(self) -> None:
+        """Close the sockets."""
+        for port in self.ports.values():
+            port.close()
+
+    def read(self, network: Network, wants_frames: bool) -> list[ev.Event]:
+        """What the frames waiting on a network say; one event of each kind is enough.
+
+        Args:
+            network: which.
+            wants_frames: whether the mere sight of the peer is of interest now.
+        """
+        found: dict[ev.Event, None] = {}
+        for frame in self.ports[network].read():
+            for event in self._meaning(network, frame, wants_frames):
+                found[event] = None
+        return list(found)
+
+    def _meaning(self, network: Network, frame: ArpFrame, wants_frames: bool) -> list[ev.Event]:
+        who = self.who
+        if frame.sender_mac in who.me.macs:
+            return []
+        if who.peer is not None and frame.sender_mac in who.peer.macs:
+            return self._of_peer(network, frame, who.peer, wants_frames)
+        if network is not Network.PHONE:
+            return []
+        if frame.sender_ip == who.cluster_ip:
+            return [ev.HolderSeen("foreign", frame.sender_mac)]
+        if frame.is_reply and frame.sender_ip in who.references:
+            self._reference_macs[frame.sender_ip] = frame.sender_mac
+            return [ev.ReferenceAnswered(frame.sender_ip)]
+        return []
+
+    def _of_peer(self, network: Network, frame: ArpFrame, peer: NodeSettings, wants_frames: bool) -> list[ev.Event]:
+        if frame.sender_ip == self.who.cluster_ip:
+            return [ev.HolderSeen("peer", frame.sender_mac)]
+        if frame.is_reply and frame.sender_ip in (peer.phone_ip, peer.internal_ip):
+            return [ev.PeerAddressAnswered(network)]
+        return [ev.PeerFrameSeen(network)] if wants_frames else []
+
+    def discard(self) -> None:
+        """Throw away what waits: it is from before a pause."""
+        for port in self.ports.values():
+            port.read()
+
+    def ask_references(self) -> None:
+        """Ask every reference once."""
+        for reference in self.who.references:
+            self.ports[Network.PHONE].ask(reference, self.who.me.phone_ip)
+
+    def probe_holder(self) -> None:
+        """Ask who holds the cluster IP."""
+        self.ports[Network.PHONE].ask(self.who.cluster_ip, self.who.me.phone_ip)
+
+    def probe_peer(self) -> None:
+        """One paired probe on both networks."""
+        self.probe_holder()
+        if self.who.peer is not None:
+            self.ports[Network.PHONE].ask(self.who.peer.phone_ip, self.who.me.phone_ip)
+            self.ports[Network.INTERNAL].ask(self.who.peer.internal_ip, self.who.me.internal_ip)
+
+    def announce(self) -> None:
+        """Tell everybody, and each known reference by itself, where the cluster IP is now."""
+        port = self.ports[Network.PHONE]
+        port.announce(self.who.cluster_ip)
+        for reference, mac in self._reference_macs.items():
+            port.announce_to(self.who.cluster_ip, reference, mac)

@@ -105,6 +105,9 @@ def _probe_peer(s: State, out: Outbox) -> None:
     if s.probe.last_ms >= 0 and s.now_ms - s.probe.last_ms < pace_ms:
         return
     p = s.probe
+    if p.last_ms < 0:
+        # What was seen before the first ask is no answer to it.
+        p = ProbeSense(cluster_ms=p.cluster_ms)
     silent, released = p.silent, p.released
     if p.last_ms >= 0:
         silent = 0 if p.life else silent + 1

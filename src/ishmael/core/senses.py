@@ -23,6 +23,7 @@ def absorb(s: State, event: ev.Event, out: Outbox) -> None:
 
 def _started(s: State, e: ev.Started, out: Outbox) -> None:
     s.incarnation = e.incarnation
+    s.references = {name: ReferenceSense() for name in s.config.references}
     s.started_ms = s.role_since_ms = s.now_ms
     s.peer_ms = s.life_ms = s.now_ms
     s.record = e.record

@@ -1,0 +1,152 @@
+"""What must never happen, watched after every event; and what must always happen in time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ishmael.core import facts
+from ishmael.words.record import Epoch
+from ishmael.words.roles import Role
+
+if TYPE_CHECKING:
+    from ishmael.sim.node import Node
+    from ishmael.sim.world import World
+
+DUAL_MS = 100
+_TIMER_LATE_MS = 60
+
+
+class Violated(AssertionError):
+    """A promise of docs/reference/failover.md was broken."""
+
+
+class Monitors:
+    """The invariants of one world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.dual_ms_max = 0.0
+        self._dual_since_ms = -1.0
+        self._first_frame_ms = -1.0
+        self._gone_ms: dict[int, float] = {}
+        self._resumed_ms: dict[int, float] = {}
+        self._epochs: dict[Epoch, int] = {}
+        self.unserved_since_ms = 0.0
+        self.served_ms = -1.0
+        self.written_off = False
+
+    # --- told by the world ------------------------------------------------------------------------------------------
+
+    def peer_frame(self) -> None:
+        """A frame passed between the nodes."""
+        if self._dual_since_ms >= 0 and self._first_frame_ms < 0:
+            self._first_frame_ms = self.world.agenda.now_ms
+
+    def keeper_gone(self, node: int) -> None:
+        """The keeper of a node was killed or stopped."""
+        self._gone_ms[node] = self.world.agenda.now_ms
+
+    def resumed(self, node: int) -> None:
+        """The keeper of a node runs (again)."""
+        self._gone_ms.pop(node, None)
+        self._resumed_ms[node] = self.world.agenda.now_ms
+
+    def holders_changed(self) -> None:
+        """A kernel added or removed the cluster IP."""
+        now_ms = self.world.agenda.now_ms
+        holders = self.world.holders()
+        if len(holders) > 1:
+            if self._dual_since_ms < 0:
+                self._dual_since_ms, self._first_frame_ms = now_ms, -1.0
+        elif self._dual_since_ms >= 0:
+            if self._first_frame_ms >= 0:
+                self.dual_ms_max = max(self.dual_ms_max, now_ms - self._first_frame_ms)
+            self._dual_since_ms = -1.0
+        if holders:
+            self.unserved_since_ms = -1.0
+        elif self.unserved_since_ms < 0:
+            self.unserved_since_ms = now_ms
+
+    def about_to_hold(self, node: Node) -> None:
+        """The keeper of ``node`` adds the cluster IP: only under its own epoch, on disk, and never in standby."""
+        durable = node.machine.disk.durable
+        if durable is None or durable.master != node.id:
+            self.fail(f"{node.name} takes the address with {durable} on disk")
+        if node.id in durable.standby:
+            self.fail(f"{node.name} takes the address although its record says standby")
+        keeper = node.keeper
+        claim = keeper.state.claim if keeper is not None else None
+        if claim is not None and claim.record.epoch != durable.epoch:
+            self.fail(f"{node.name} acts under {claim.record.epoch} with {durable.epoch} on disk")
+        if self._epochs.setdefault(durable.epoch, node.id) != node.id:
+            self.fail(f"both nodes acted under epoch {durable.epoch}")
+
+    def acknowledged_alone(self, node: Node) -> None:
+        """``node`` acknowledged a commit that its slave need not have: no slave may hold fitness."""
+        peer = self.world.nodes[3 - node.id]
+        keeper = peer.keeper
+        if keeper is None or not keeper.alive or not peer.machine.powered:
+            return
+        state = keeper.state
+        if state.role is Role.SLAVE and state.fit_until_ms > peer.machine.mono_ms():
+            self.fail(f"{node.name} acknowledges alone while {peer.name} is fit")
+
+    def opened(self, node: Node, rule: str) -> None:
+        """``node`` opened its database for writing."""
+        database = self.world.database
+        if rule == "8":
+            self.written_off = True
+        if self.written_off:
+            database.write_off(node.id)
+            return
+        lost = database.lacks(node.id)
+        if lost:
+            self.fail(f"{node.name} serves by rule {rule} and lacks data: {lost}")
+
+    def fit_again(self) -> None:
+        """Both nodes have the same data again: nothing is written off any more."""
+        self.written_off = False
+
+    # --- checked after every event ----------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Never two holders beyond the allowed time."""
+        if self._dual_since_ms < 0 or self._first_frame_ms < 0:
+            return
+        now_ms = self.world.agenda.now_ms
+        if now_ms <= self._first_frame_ms + DUAL_MS:
+            return
+        allowed_ms = self._first_frame_ms + DUAL_MS
+        for node in self.world.nodes.values():
+            if node.id in self._resumed_ms:
+                allowed_ms = max(allowed_ms, self._resumed_ms[node.id] + DUAL_MS)
+            keeper = node.keeper
+            if keeper is None or not keeper.runs:
+                gone_ms = self._gone_ms.get(node.id, now_ms)
+                allowed_ms = max(allowed_ms, gone_ms + self.world.times.lease_ms + _TIMER_LATE_MS)
+        if now_ms > allowed_ms:
+            self.fail(f"two holders for {now_ms - self._first_frame_ms:.0f} ms after the first frame between them")
+
+    def fail(self, what: str) -> None:
+        """Stop the run."""
+        raise Violated(f"{self.world.agenda.now_ms:.0f} ms: {what}")
+
+    # --- liveness ---------------------------------------------------------------------------------------------------
+
+    def masters(self) -> list[Node]:
+        """Nodes that hold the cluster IP and whose keeper runs as master."""
+        return [n for n in self.world.nodes.values() if n.role in (Role.MASTER, Role.HANDING) and n.machine.holds]
+
+    def could_serve(self) -> list[Node]:
+        """Healthy nodes that see a reference and may serve: not standby, not out, no admin hold."""
+        able = []
+        for node in self.world.nodes.values():
+            keeper = node.keeper
+            if keeper is None or not keeper.runs or node.machine.disk.full or node.machine.disk.slow > 1:
+                continue
+            state = keeper.state
+            if state.role in (Role.OUT, Role.STANDBY) or state.hold or facts.in_standby(state) or state.record is None:
+                continue
+            if facts.sees_reference(state) and not facts.foreign_holder(state):
+                able.append(node)
+        return able

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.works.ssh_keys import PublicKey, authorized_line, is_ours, with_our_line
 from ishmael.words import places
-from ishmael.words.errors import HostFault, IshmaelError
+from ishmael.words.errors import HostFault, IshmaelError, RequestRefused
+from ishmael.words.profile import profile_from_toml
 from ishmael.words.settings import Settings, settings_from_toml
 
 KEEPER_UNIT = "ishmael-keeper.service"
@@ -28,6 +28,18 @@ _SWITCHES_TEXT = """\
 # answers and asks for its own addresses only, so that the two networks cannot be taken for one another.
 """
 _PROFILE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+
+
+def active_profile(hands: Hands) -> str:
+    """The text of the workload profile in use.
+
+    Raises:
+        HostFault: it is missing.
+    """
+    raw = hands.files.read(places.PROFILE)
+    if raw is None:
+        raise HostFault("profile-missing", f"{places.PROFILE} is missing.", f"Copy it from {places.SHIPPED_PROFILES}.")
+    return raw.decode(errors="replace")
 
 
 def read_settings(hands: Hands) -> Settings | None:
@@ -55,11 +67,9 @@ def profile_units(text: str) -> list[str]:
         HostFault: the text is no profile.
     """
     try:
-        return [str(unit["name"]) for unit in tomllib.loads(text).get("units", [])]
-    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise HostFault(
-            "profile-unreadable", f"The workload profile cannot be read: {error}.", "Install Ishmael again."
-        ) from error
+        return [unit.name for unit in profile_from_toml(text).units]
+    except RequestRefused as error:
+        raise HostFault(error.code, error.message, "Install Ishmael again.") from error
 
 
 def same(hands: Hands, path: str, data: bytes) -> bool:

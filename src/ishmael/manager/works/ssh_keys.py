@@ -54,26 +54,25 @@ def read_public_key(text: str) -> PublicKey | Finding:
     if len(lines) > 1:
         return _refused("several-keys", f"There are {len(lines)} lines; exactly one public key is wanted.", _COPY_HINT)
     words = lines[0].split() if lines else []
-    if (
-        len(words) < 2
-        or words[0] not in _TYPES
-        or len(text) > _LENGTH_MAX
-        or not text.isprintable()
-        and "\n" not in text
-    ):
+    if len(words) < 2 or words[0] not in _TYPES or len(text) > _LENGTH_MAX or not lines[0].isprintable():
         return _refused("no-public-key", "This is no SSH public key.", _COPY_HINT)
-    kind, body = words[0], words[1]
+    objection = _objection(words[0], words[1])
+    return objection or PublicKey(words[0], words[1])
+
+
+def _objection(kind: str, body: str) -> Finding | None:
     try:
         fields = _fields(base64.b64decode(body, validate=True))
     except (binascii.Error, ValueError):
-        return _refused("no-public-key", "The SSH public key is damaged: it was not copied whole.", _COPY_HINT)
-    if not fields or fields[0] != kind.encode():
-        return _refused("no-public-key", "The SSH public key is damaged: its two halves do not match.", _COPY_HINT)
-    if kind == "ssh-ed25519" and (len(fields) != 2 or len(fields[1]) != _ED25519_BYTES):
+        fields = []
+    whole = len(fields) > 1 and fields[0] == kind.encode()
+    if kind == "ssh-ed25519":
+        whole = whole and len(fields) == 2 and len(fields[1]) == _ED25519_BYTES
+    if not whole:
         return _refused("no-public-key", "The SSH public key is damaged: it was not copied whole.", _COPY_HINT)
     if kind == "ssh-rsa" and (len(fields) != 3 or int.from_bytes(fields[2]).bit_length() < _RSA_BITS_MIN):
         return _refused("weak-key", f"RSA keys below {_RSA_BITS_MIN} bits are not accepted.", _COPY_HINT)
-    return PublicKey(kind, body)
+    return None
 
 
 def _fields(blob: bytes) -> list[bytes]:

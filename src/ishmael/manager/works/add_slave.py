@@ -1,0 +1,83 @@
+"""Add slave: check a prepared node and make it the second node of this cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ishmael.manager.ports.hands import Hands
+from ishmael.manager.works.base import Arguments, Notes, Step
+from ishmael.manager.works.joining import Joining, standing_as_master
+from ishmael.manager.works.meeting import Meeting, Wanted
+from ishmael.words.errors import Finding
+
+
+class AddSlave:
+    """The work.
+
+    Args:
+        hands: ports to look and act with.
+        raw: name, phone_ip and internal_ip of the prepared node.
+        notes: what the job remembers.
+    """
+
+    name = "add-slave"
+
+    def __init__(self, hands: Hands, raw: Mapping[str, Any], notes: Notes) -> None:
+        given = Arguments(raw)
+        self._hands, self._notes = hands, notes
+        self._name, self._phone_ip = given.text("name"), given.text("phone_ip")
+        self._internal_ip = given.text("internal_ip")
+        given.close()
+        self._joining = Joining(hands, notes)
+        self._facts: dict[str, Any] = {}
+
+    def check(self) -> list[Finding]:
+        """All findings; nothing is touched."""
+        settings, own, findings = standing_as_master(self._hands)
+        if settings is None or own is None or findings:
+            return findings
+        if len(settings.nodes) > 1:
+            other = settings.peer_of(own.id)
+            message = f"This cluster has a slave already: {other.name if other else '?'}."
+            hint = "To bring it back: `ishmael re-add`. For another machine: `ishmael remove-slave` first."
+            return [Finding("", "has-a-slave", message, hint)]
+        wanted = Wanted(2 if own.id == 1 else 1, self._name, self._phone_ip, self._internal_ip)
+        meeting = Meeting(self._hands, settings, own, wanted, pinned=None)
+        met = meeting.meet()
+        if met is not None:
+            nodes = tuple(sorted((own, met.node), key=lambda node: node.id))
+            self._joining.remember(settings, settings.changed(nodes=nodes), own, met)
+            self._facts = {
+                "host_key_fingerprint": met.fingerprint, "phone_nic": met.node.phone_nic,
+                "internal_nic": met.node.internal_nic, "version": met.hello["version"],
+            }  # fmt: skip
+        return meeting.findings
+
+    def facts(self) -> Mapping[str, Any]:
+        """The slave's host key, to be compared there, and what was found."""
+        return self._facts
+
+    def steps(self) -> Sequence[Step]:
+        """The steps in their order."""
+        join = self._joining
+        return [
+            Step("pin the slave's host key", join.is_pinned, join.pin, join.unpin),
+            Step("install the cluster's files on the slave", join.is_installed, join.install, join.withdraw),
+            Step(
+                "write Corosync's configuration of two nodes",
+                join.corosync_written,
+                join.write_corosync,
+                join.restore_corosync,
+            ),
+            Step("start Corosync on both nodes", join.are_members, join.start_corosync),
+            Step("write the settings of two nodes", join.settings_written, join.write_settings, join.restore_settings),
+            Step("start the slave's keeper", join.is_heard, join.start_keeper),
+            Step("admit the slave", join.is_admitted, join.admit, join.dismiss),
+            Step("wait until the slave is fit", join.is_fit, join.await_fit),
+        ]
+
+    def result(self) -> Mapping[str, Any]:
+        """Who was added."""
+        slave = self._joining.slave
+        return {"slave": slave.name, "node": slave.id, "bytes_moved": self._notes.get("bytes_moved") or 0}

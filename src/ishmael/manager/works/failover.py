@@ -1,0 +1,94 @@
+"""Failover by the admin: the master hands over to the slave, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ishmael.manager.ports.hands import Hands
+from ishmael.manager.works import machine
+from ishmael.manager.works.base import Arguments, Notes, Step, wait_until
+from ishmael.words.errors import Finding, IshmaelError, PeerFault
+from ishmael.words.roles import Role
+
+_SERVES_LIMIT_S = 20.0
+
+
+class Failover:
+    """The work.
+
+    Args:
+        hands: ports to look and act with.
+        raw: no arguments.
+        notes: what the job remembers.
+    """
+
+    name = "failover"
+
+    def __init__(self, hands: Hands, raw: Mapping[str, Any], notes: Notes) -> None:
+        Arguments(raw).close()
+        self._hands, self._notes = hands, notes
+
+    def check(self) -> list[Finding]:
+        """All findings; nothing is touched."""
+        settings = machine.read_settings(self._hands)
+        if settings is None:
+            return [
+                Finding("", "not-set-up", "This node is not part of a cluster.", "Run `ishmael setup-master` first.")
+            ]
+        try:
+            seen = self._hands.keeper.status()
+        except IshmaelError as error:
+            return [Finding("", error.code, error.message, error.hint, whose=error.whose)]
+        if seen.get("role") not in (Role.MASTER, Role.SLAVE):
+            hint = "Do this on the master or on the slave: see `ishmael status`."
+            return [Finding("", "not-master", f"This node is {seen.get('role')} now.", hint)]
+        if not seen.get("failover_possible"):
+            reasons = seen.get("failover_blocked_by") or ["the slave is not fit"]
+            hint = "See `ishmael status`; bring a node in standby back with `ishmael re-add`."
+            return [
+                Finding("", "failover-blocked", f"A failover is not possible: {reason}.", hint) for reason in reasons
+            ]
+        own = settings.named(self._hands.host.name())
+        master = seen.get("master")
+        to = settings.peer_of(int(master)) if isinstance(master, int) else None
+        self._notes.put("from", master)
+        self._notes.put("to", to.name if to else "the other node")
+        self._notes.put("to_here", bool(own and to and own.id == to.id))
+        return []
+
+    def facts(self) -> Mapping[str, Any]:
+        """What will happen."""
+        if self._notes.get("to") is None:
+            return {}
+        return {"to": self._notes.get("to"), "then": "the master of now waits in standby until it is re-added"}
+
+    def steps(self) -> Sequence[Step]:
+        """The steps in their order; the keeper undoes a hand-over that does not succeed by itself."""
+        return [
+            Step("hand over", self._handed, self._hands.keeper.switch),
+            Step("wait until the other node serves", self._serves, self._await),
+        ]
+
+    def _handed(self) -> bool:
+        seen = self._hands.keeper.status()
+        return bool(seen.get("master") != self._notes.get("from"))
+
+    def _serves(self) -> bool:
+        seen = self._hands.keeper.status()
+        if self._notes.get("to_here"):
+            return seen.get("role") == Role.MASTER and bool(seen.get("holds_cluster_ip"))
+        return self._handed() and (seen.get("peer") or {}).get("role") == Role.MASTER
+
+    def _await(self) -> None:
+        wait_until(
+            self._hands.clock, self._serves, _SERVES_LIMIT_S,
+            lambda: PeerFault(
+                "not-taken-over", f"{self._notes.get('to')} did not report within {_SERVES_LIMIT_S:.0f} s that it serves.",
+                "See `ishmael status` and `ishmael events` on both nodes.",
+            ),
+        )  # fmt: skip
+
+    def result(self) -> Mapping[str, Any]:
+        """Who serves now."""
+        return {"master": self._notes.get("to")}

@@ -1,0 +1,115 @@
+"""Reset: this node becomes a stand-alone machine again; its data stays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ishmael.manager.ports.hands import Hands
+from ishmael.manager.works import machine
+from ishmael.manager.works.base import Arguments, Notes, Step
+from ishmael.words import places
+from ishmael.words.errors import Finding, IshmaelError
+from ishmael.words.roles import Role
+
+
+class Reset:
+    """The work. The other node is not asked and not told: it may be gone.
+
+    Args:
+        hands: ports to look and act with.
+        raw: no arguments.
+        notes: what the job remembers.
+    """
+
+    name = "reset"
+
+    def __init__(self, hands: Hands, raw: Mapping[str, Any], notes: Notes) -> None:
+        Arguments(raw).close()
+        self._hands, self._notes = hands, notes
+
+    def check(self) -> list[Finding]:
+        """All findings; nothing is touched."""
+        hands = self._hands
+        if hands.files.read(places.SETTINGS) is None and machine.our_authorized_line(hands) is None:
+            return [Finding("", "not-set-up", "This node is not part of a cluster.", "There is nothing to reset.")]
+        try:
+            seen = hands.keeper.status()
+        except IshmaelError as error:
+            return [Finding("", error.code, error.message, error.hint, whose=error.whose)]
+        peer = seen.get("peer") or {}
+        if seen.get("role") == Role.MASTER and peer.get("online"):
+            message = f"{peer.get('name')} is in this cluster and would be left behind without its master."
+            return [Finding("", "slave-left-behind", message, "Better remove it first: `ishmael remove-slave`.", True)]
+        if peer.get("online") and peer.get("role") == Role.MASTER:
+            message = f"The master {peer.get('name')} serves; it would go on without a slave."
+            return [Finding("", "master-alive", message, "Better do this on the master: `ishmael remove-slave`.", True)]
+        return []
+
+    def facts(self) -> Mapping[str, Any]:
+        """What will be gone and what stays."""
+        return {"goes": "settings, keys and the cluster IP of this node", "stays": "all data of the workload"}
+
+    def steps(self) -> Sequence[Step]:
+        """The steps in their order. None is undone: a reset goes on to its end."""
+        return leave(self._hands, keep_door=False)
+
+    def result(self) -> Mapping[str, Any]:
+        """What this node is now."""
+        return {"state": "alone", "host_name": self._hands.host.name()}
+
+
+def leave(hands: Hands, *, keep_door: bool) -> list[Step]:
+    """The steps by which a node leaves its cluster.
+
+    Args:
+        hands: ports to act with.
+        keep_door: the master may add this node again; else its key is shut out.
+    """
+
+    def gone(*paths: str) -> bool:
+        return all(hands.files.read(path) is None for path in paths)
+
+    def remove_keys() -> None:
+        for path in (places.CLUSTER_KEY, places.CLUSTER_KEY_PUBLIC, places.KNOWN_HOSTS):
+            hands.files.remove(path)
+
+    def remove_corosync() -> None:
+        machine.rest_corosync(hands)
+        machine.remove_corosync_files(hands)
+
+    def forgotten() -> bool:
+        seen = hands.keeper.status()
+        return seen.get("record") is None and seen.get("role") == Role.OUT
+
+    steps = [
+        Step("let go of the cluster IP and forget the record", forgotten, hands.keeper.forget),
+        Step("remove the settings", lambda: gone(places.SETTINGS), lambda: machine.remove_settings(hands)),
+        Step(
+            "stop Corosync and remove its key",
+            lambda: machine.corosync_rests(hands) and gone(places.COROSYNC_CONF, places.COROSYNC_KEY),
+            remove_corosync,
+        ),
+        Step(
+            "remove the cluster's SSH key",
+            lambda: gone(places.CLUSTER_KEY, places.CLUSTER_KEY_PUBLIC, places.KNOWN_HOSTS),
+            remove_keys,
+        ),
+        Step(
+            "forget the kernel's network switches", lambda: gone(places.SYSCTL), lambda: machine.forget_switches(hands)
+        ),
+        Step(
+            "give the workload back to the machine",
+            lambda: gone(places.PROFILE, places.UNITS_BEFORE),
+            lambda: machine.take_workload_back(hands, start=True),
+        ),
+    ]
+    if not keep_door:
+        steps.append(
+            Step(
+                "shut the door for the other node",
+                lambda: machine.our_authorized_line(hands) is None,
+                lambda: machine.write_authorized(hands, None),
+            )
+        )
+    return steps

@@ -58,6 +58,7 @@ class Journal:
 
     def __init__(self, path: str) -> None:
         self._changed = threading.Condition()
+        self._closing = False
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         try:
@@ -197,7 +198,7 @@ class Journal:
 
         def changed() -> bool:
             row = self._database.execute("SELECT revision, state FROM jobs WHERE id = ?", (number,)).fetchone()
-            return row is None or row["revision"] > after or row["state"] not in UNFINISHED
+            return self._closing or row is None or row["revision"] > after or row["state"] not in UNFINISHED
 
         with self._changed:
             self._changed.wait_for(changed, timeout=limit_s)
@@ -207,6 +208,12 @@ class Journal:
         """Wait until anything in the journal changes, at most this long."""
         with self._changed:
             self._changed.wait(timeout=limit_s)
+
+    def stop_waiting(self) -> None:
+        """Let everyone who waits for a change go, now and from now on."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
 
     def wake(self) -> None:
         """Let everyone who waits look again."""

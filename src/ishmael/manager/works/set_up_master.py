@@ -31,7 +31,7 @@ class SetUpMaster:
         notes: what the job remembers.
     """
 
-    name = "set-up-master"
+    name = "setup-master"
 
     def __init__(self, hands: Hands, raw: Mapping[str, Any], notes: Notes) -> None:
         given = Arguments(raw)

@@ -1,0 +1,139 @@
+"""The REST API: `/api/v1` on the manager's Unix socket. See docs/reference/api.md."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Path, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from ishmael.manager.api import problems
+from ishmael.manager.jobs.journal import Journal
+from ishmael.manager.jobs.queue import Queue
+from ishmael.manager.look import Look
+from ishmael.words.errors import RequestRefused
+
+PREFIX = "/api/v1"
+WAIT_S_MAX = 20.0
+_ID_MAX = 2**53
+JobId = Annotated[int, Path(ge=1, le=_ID_MAX)]
+
+
+class JobWish(BaseModel):
+    """A job to be done."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    work: str = Field(max_length=64, description="Kind of job, such as `add-slave`.")
+    arguments: dict[str, Any] = Field(default_factory=dict, description="Its inputs, by name.")
+    dry_run: bool = Field(default=False, description="Only plan: nothing is touched, nothing is queued.")
+    override: list[Annotated[str, Field(max_length=64)]] = Field(
+        default_factory=list, max_length=32, description="Codes of overridable findings to go on in spite of."
+    )
+
+
+class FindingOut(BaseModel):
+    """One thing that stands against a request."""
+
+    field: str
+    code: str
+    message: str
+    hint: str
+    overridable: bool
+    whose: str
+
+
+class JobOut(BaseModel):
+    """A job, or (id null, state `planned`) the plan of one."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: int | None
+    work: str
+    state: str
+    step: str | None
+    steps: int
+    progress: str
+    findings: list[FindingOut]
+
+
+def make_app(queue: Queue, journal: Journal, look: Look, version: str) -> FastAPI:
+    """The application.
+
+    Args:
+        queue: takes jobs in.
+        journal: knows all jobs.
+        look: what can be seen without a job.
+        version: of Ishmael, for the OpenAPI document.
+    """
+    app = FastAPI(
+        title="Ishmael",
+        version=version,
+        summary="A two-node failover cluster for Asterisk phone systems",
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        responses=problems.DOCUMENTED,
+    )
+    problems.add_to(app)
+    _add_looking(app, look)
+    _add_jobs(app, queue, journal)
+    return app
+
+
+def _add_looking(app: FastAPI, look: Look) -> None:
+    @app.get(f"{PREFIX}/status", tags=["look"])
+    def status() -> dict[str, Any]:
+        """The whole cluster as this node sees it."""
+        return look.status()
+
+    @app.get(f"{PREFIX}/events", tags=["look"])
+    def events(limit: Annotated[int, Query(ge=1, le=10000)] = 100) -> dict[str, Any]:
+        """What happened on this node, each with its why; oldest first."""
+        return look.events(limit)
+
+
+def _add_jobs(app: FastAPI, queue: Queue, journal: Journal) -> None:
+    @app.post(
+        f"{PREFIX}/jobs", tags=["jobs"], status_code=202, responses={200: {"model": JobOut}, 202: {"model": JobOut}}
+    )
+    def submit(wish: JobWish, response: Response) -> dict[str, Any]:
+        """Check a job and queue it (202), or only plan it (200)."""
+        if wish.dry_run:
+            response.status_code = 200
+            return queue.plan(wish.work, wish.arguments, tuple(wish.override))
+        return queue.submit(wish.work, wish.arguments, tuple(wish.override)).to_mapping()
+
+    @app.get(f"{PREFIX}/jobs", tags=["jobs"])
+    def jobs(limit: Annotated[int, Query(ge=1, le=1000)] = 50) -> dict[str, Any]:
+        """The newest jobs, newest first."""
+        return {"schema": 1, "jobs": [job.to_mapping() for job in journal.jobs(limit)]}
+
+    @app.get(f"{PREFIX}/jobs/{{job_id}}", tags=["jobs"], responses={200: {"model": JobOut}})
+    def job(
+        job_id: JobId,
+        after: Annotated[int | None, Query(ge=0, le=_ID_MAX, description="Wait for a revision above this one.")] = None,
+        wait_s: Annotated[float, Query(ge=0, le=WAIT_S_MAX, description="How long at most, in seconds.")] = 0.0,
+    ) -> dict[str, Any]:
+        """One job; with `after`, as soon as it has changed."""
+        try:
+            found = journal.job(job_id) if after is None else journal.wait_for_change(job_id, after, wait_s)
+        except KeyError as error:
+            raise _no_such_job(job_id) from error
+        return found.to_mapping()
+
+    @app.get(f"{PREFIX}/jobs/{{job_id}}/events", tags=["jobs"])
+    def job_events(
+        job_id: JobId,
+        after: Annotated[int, Query(ge=0, le=_ID_MAX, description="Only events with a number above this.")] = 0,
+    ) -> dict[str, Any]:
+        """What a job told, oldest first."""
+        try:
+            journal.job(job_id)
+        except KeyError as error:
+            raise _no_such_job(job_id) from error
+        return {"schema": 1, "events": journal.events(job_id, after)}
+
+
+def _no_such_job(number: int) -> RequestRefused:
+    return RequestRefused("no-such-job", f"There is no job {number}.", "See: ishmael jobs")

@@ -1,0 +1,88 @@
+"""Files of this machine: replaced atomically, with file and directory synced (fsync(2), rename(2))."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ishmael.words.errors import HostFault
+
+_CODES = {errno.ENOSPC: "disk-full", errno.EDQUOT: "disk-full", errno.EROFS: "disk-readonly"}
+
+
+@contextmanager
+def _blame(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        code = _CODES.get(error.errno or 0, "disk-failing")
+        raise HostFault(code, f"{path} cannot be written: {error.strerror}.", "See: df -h; dmesg | tail") from error
+
+
+def _sync_directory(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+class DiskFiles:
+    """The real disk."""
+
+    def read(self, path: str) -> bytes | None:
+        """The content, or None when there is no such file."""
+        try:
+            return Path(path).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise HostFault("disk-failing", f"{path} cannot be read: {error.strerror}.", "See: dmesg | tail") from error
+
+    def write(self, path: str, data: bytes, mode: int) -> None:
+        """Put the content in place atomically; directories that are missing are as closed as the file."""
+        with _blame(path):
+            target = Path(os.path.realpath(path))
+            closed = mode & 0o077 == 0
+            for parent in reversed([p for p in target.parents if not p.exists()]):
+                parent.mkdir(mode=0o700 if closed else 0o755)
+                parent.chmod(0o700 if closed else 0o755)
+                _sync_directory(parent.parent)
+            handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+            try:
+                with os.fdopen(handle, "wb") as new:
+                    new.write(data)
+                    new.flush()
+                    os.fchmod(new.fileno(), mode)
+                    os.fsync(new.fileno())
+                Path(name).replace(target)
+            except BaseException:
+                with suppress(OSError):
+                    Path(name).unlink()
+                raise
+            _sync_directory(target.parent)
+
+    def remove(self, path: str) -> None:
+        """Remove the file, if there is one."""
+        with _blame(path):
+            try:
+                Path(path).unlink()
+            except (FileNotFoundError, NotADirectoryError):
+                return
+            _sync_directory(Path(path).parent)
+
+    def mode(self, path: str) -> int | None:
+        """The permission bits, or None."""
+        try:
+            return Path(path).stat().st_mode & 0o7777
+        except OSError:
+            return None
+
+    def free_bytes(self, path: str) -> int:
+        """Free space for root, in bytes."""
+        return shutil.disk_usage(path).free

@@ -1,0 +1,56 @@
+"""systemd, by its own program (systemctl(1))."""
+
+from __future__ import annotations
+
+from ishmael.manager.drivers.programs import run, words_of
+from ishmael.words.errors import HostFault
+
+_START_LIMIT_S = 90.0
+_AT_BOOT = ("enabled", "enabled-runtime", "alias")
+
+
+class Systemd:
+    """The services of this machine."""
+
+    def _show(self, unit: str, what: str) -> str:
+        return run(["systemctl", "show", "--property", what, "--value", "--", unit]).stdout.decode().strip()
+
+    def exists(self, unit: str) -> bool:
+        """There is such a unit, and it is not masked."""
+        return self._show(unit, "LoadState") == "loaded"
+
+    def enabled(self, unit: str) -> bool:
+        """It is started at boot."""
+        return run(["systemctl", "is-enabled", "--", unit]).stdout.decode().strip() in _AT_BOOT
+
+    def active(self, unit: str) -> bool:
+        """It runs."""
+        return self._show(unit, "ActiveState") in ("active", "reloading")
+
+    def enable(self, unit: str) -> None:
+        """Start it at boot from now on."""
+        self._do("enable", unit)
+
+    def disable(self, unit: str) -> None:
+        """Do not start it at boot."""
+        self._do("disable", unit)
+
+    def start(self, unit: str) -> None:
+        """Start it; an earlier series of failures is forgotten first."""
+        run(["systemctl", "reset-failed", "--", unit])
+        self._do("start", unit)
+
+    def stop(self, unit: str) -> None:
+        """Stop it."""
+        self._do("stop", unit)
+
+    def restart(self, unit: str) -> None:
+        """Stop and start it."""
+        run(["systemctl", "reset-failed", "--", unit])
+        self._do("restart", unit)
+
+    def _do(self, verb: str, unit: str) -> None:
+        done = run(["systemctl", "--quiet", verb, "--", unit], limit_s=_START_LIMIT_S)
+        if done.returncode:
+            message = f"systemctl {verb} {unit} failed: {words_of(done)}."
+            raise HostFault("service-failed", message, f"See: systemctl status {unit}; journalctl -u {unit}")

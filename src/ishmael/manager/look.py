@@ -1,0 +1,43 @@
+"""What can be seen without a job: the status and the events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ishmael.manager.ports.events import Events
+from ishmael.manager.ports.hands import Hands
+from ishmael.manager.works import machine
+from ishmael.words.errors import IshmaelError
+from ishmael.words.status import status_object
+
+EVENTS_SCHEMA = 1
+
+
+class Look:
+    """Looks, touches nothing.
+
+    Args:
+        hands: ports to look with.
+        events: the event list.
+    """
+
+    def __init__(self, hands: Hands, events: Events) -> None:
+        self._hands, self._events = hands, events
+
+    def status(self) -> dict[str, Any]:
+        """The whole cluster as this node sees it; also when the keeper is down.
+
+        Raises:
+            RequestRefused: the settings on disk are not valid.
+        """
+        try:
+            keeper = dict(self._hands.keeper.status())
+        except IshmaelError:
+            keeper = None
+        prepared = machine.our_authorized_line(self._hands) is not None
+        settings = machine.read_settings(self._hands)
+        return status_object(keeper, settings, prepared=prepared, host_name=self._hands.host.name())
+
+    def events(self, limit: int) -> dict[str, Any]:
+        """The newest events, oldest of them first."""
+        return {"schema": EVENTS_SCHEMA, "events": self._events.newest(limit)}

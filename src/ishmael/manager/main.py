@@ -1,0 +1,120 @@
+"""The manager: joins ports and drivers, runs jobs, serves the API. ``python -m ishmael.manager.main``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from ishmael.manager.api.app import make_app
+from ishmael.manager.drivers.events import EventFile
+from ishmael.manager.drivers.join import real_hands
+from ishmael.manager.drivers.lock import cluster_lock
+from ishmael.manager.jobs.journal import Journal
+from ishmael.manager.jobs.queue import Queue
+from ishmael.manager.jobs.runner import Runner
+from ishmael.manager.look import Look
+from ishmael.manager.works.catalogue import catalogue
+from ishmael.words import places
+from ishmael.words.errors import HostFault, IshmaelError
+
+_BACKLOG = 64
+_GOODBYE_S = 2
+
+
+def tell_systemd(state: str) -> None:
+    """Tell the service manager how we are (sd_notify(3)); nobody is told when it does not listen."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wire:
+        wire.connect("\0" + address[1:] if address.startswith("@") else address)
+        wire.sendall(state.encode())
+
+
+class _Server(uvicorn.Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        tell_systemd("READY=1")
+
+
+def listen(path: str) -> socket.socket:
+    """The API's Unix socket, for root only; a socket that a killed manager left is replaced.
+
+    Raises:
+        HostFault: another manager serves there.
+    """
+    target = Path(path)
+    target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knock:
+        try:
+            knock.connect(path)
+        except OSError:
+            target.unlink(missing_ok=True)
+        else:
+            raise HostFault(
+                "manager-runs", f"A manager serves at {path} already.", "See: systemctl status ishmael-manager"
+            )
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        door.bind(path)
+    finally:
+        os.umask(before)
+    door.listen(_BACKLOG)
+    return door
+
+
+def serve(api_socket: str, jobs: str) -> None:
+    """Run until told to stop; a job cut off here is resumed at the next start.
+
+    Args:
+        api_socket: path of the Unix socket.
+        jobs: path of the job journal.
+    """
+    hands = real_hands()
+    works = catalogue(hands)
+    journal = Journal(jobs)
+    runner = Runner(journal, works, cluster_lock)
+    app = make_app(Queue(journal, works), journal, Look(hands, EventFile()), hands.host.version())
+    door = listen(api_socket)
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, loop="asyncio", http="h11", ws="none", lifespan="off",
+        timeout_graceful_shutdown=_GOODBYE_S,
+    )  # fmt: skip
+    runner.start()
+    try:
+        _Server(config).run(sockets=[door])
+    finally:
+        tell_systemd("STOPPING=1")
+        runner.stop()
+        journal.stop_waiting()
+        Path(api_socket).unlink(missing_ok=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of ishmael-manager.service.
+
+    Args:
+        argv: command line without the program's name.
+    """
+    parser = argparse.ArgumentParser(prog="python -m ishmael.manager.main", description=__doc__)
+    parser.add_argument("--socket", default=places.API_SOCKET, help="path of the API's Unix socket")
+    parser.add_argument("--jobs", default=places.JOBS, help="path of the job journal")
+    options = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        serve(options.socket, options.jobs)
+    except IshmaelError as error:
+        print(f"ishmael-manager: {error.message} {error.hint}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

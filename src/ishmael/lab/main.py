@@ -1,0 +1,191 @@
+"""``ishmael lab``: two real nodes on one machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+from rich.console import Console
+
+from ishmael.lab import base, lifecycle, state
+from ishmael.lab.node import EXIT_TIMED_OUT, Node
+from ishmael.lab.plan import DEFAULT_NAME, LabPlan
+from ishmael.lab.status import lab_status
+from ishmael.words.errors import RequestRefused
+
+SCHEMA = 1
+HELP = """Two real nodes on one machine: try the product, rehearse an upgrade, reproduce a fault.
+
+Each node is a whole Debian system with the product's package installed; between them run an internal cable and a
+telephone network with a gateway and a client on it. Nothing of it touches this machine's own network.
+"""
+
+app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+LabName = Annotated[str, typer.Option("--lab", envvar="ISHMAEL_LAB", help="Name of the lab; several can be up.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+NodeName = Annotated[str, typer.Argument(metavar="NODE", help="node1 or node2.")]
+Timeout = Annotated[Optional[float], typer.Option("--timeout", min=0.1, help="Give up after this many seconds.")]  # noqa: UP045 - Typer reads it at run time
+
+_err = Console(stderr=True, highlight=False)
+
+
+def say(line: str) -> None:
+    """A line of progress, for a person."""
+    _err.print(f"lab: {line}", markup=False)
+
+
+def emit(as_json: bool, result: dict[str, Any], *lines: str) -> None:
+    """Print a result: as one JSON object, or as lines for a person."""
+    if as_json:
+        sys.stdout.write(json.dumps({"schema": SCHEMA, **result}) + "\n")
+        sys.stdout.flush()
+    else:
+        for line in lines:
+            typer.echo(line)
+
+
+def need_root() -> None:
+    """Refuse anybody but root.
+
+    Raises:
+        RequestRefused: the caller is not root.
+    """
+    if os.geteuid() != 0:
+        raise RequestRefused("not-root", "The lab makes networks and containers: that takes root.", "sudo ishmael lab")
+
+
+def _lab(name: str) -> LabPlan:
+    need_root()
+    return LabPlan(name)
+
+
+def _ready(name: str) -> LabPlan:
+    lab = _lab(name)
+    lifecycle.require_up(lab)
+    return lab
+
+
+@app.command()
+def up(
+    package: Annotated[
+        Optional[Path],  # noqa: UP045 - Typer reads it at run time
+        typer.Option("--package", exists=True, dir_okay=False, help="Package to install; else the newest in dist/."),
+    ] = None,
+    no_package: Annotated[bool, typer.Option("--no-package", help="Boot plain Debian nodes.")] = False,
+    lab_name: LabName = DEFAULT_NAME,
+    as_json: Json = False,
+) -> None:
+    """Bring the lab up: two Debian nodes with the package installed, not yet a cluster.
+
+    The first time builds a base in /var/cache/ishmael-lab, which takes one to two minutes. Ctrl-C leaves nothing.
+    """
+    lab = _lab(lab_name)
+    checkout = Path(__file__).resolve().parents[3]
+    chosen = None if no_package else (package.resolve() if package else base.newest_package(checkout))
+    begun = time.monotonic()
+    warm_s = lifecycle.up(lab, chosen, say)
+    took_s = time.monotonic() - begun
+    emit(
+        as_json,
+        {"lab": lab.name, "took_s": round(took_s, 2), "warm_s": round(warm_s, 2), **lab_status(lab)},
+        f"The lab is up after {took_s:.1f} s: node1 and node2 have booted" + (f" with {chosen.name}." if chosen else "."),
+        "Next:  ishmael lab form            make a cluster of them, as an admin would",
+        "       ishmael lab shell node1     look around",
+        "       ishmael lab down            take it all away",
+    )
+
+
+@app.command()
+def down(lab_name: LabName = DEFAULT_NAME, as_json: Json = False) -> None:
+    """Take the lab away: every process, mount, namespace, loop device and control group of it."""
+    lab = _lab(lab_name)
+    now = state.load(lab)
+    if now is not None and now.being_built:
+        raise RequestRefused("lab-being-built", f"Process {now.pid} is bringing the lab up.", "End that with Ctrl-C.")
+    there = lifecycle.down(lab)
+    emit(as_json, {"lab": lab.name, "removed": there}, "The lab is gone." if there else "There was no lab.")
+
+
+@app.command()
+def status(lab_name: LabName = DEFAULT_NAME, as_json: Json = False) -> None:
+    """Show the nodes and how to reach them."""
+    lab = _ready(lab_name)
+    shown = lab_status(lab)
+    lines = [f"cluster IP {shown['cluster_ip']}, gateway {shown['gateway']}, client in netns {shown['client_netns']}"]
+    for node in shown["nodes"]:
+        running = f"running (pid {node['init_pid']})" if node["init_pid"] else "off"
+        holds = ", holds the cluster IP" if node["holds_cluster_ip"] else ""
+        lines.append(f"{node['name']}: {running}, {node['phone_ip']} / {node['internal_ip']}{holds}")
+    if shown["fault"]:
+        lines.append(f"fault: {shown['fault']} {shown['fault_node'] or ''}".rstrip())
+    emit(as_json, shown, *lines)
+
+
+@app.command(name="exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def execute(
+    context: typer.Context,
+    node: NodeName,
+    timeout: Timeout = None,
+    lab_name: LabName = DEFAULT_NAME,
+    as_json: Json = False,
+) -> None:
+    """Run a command in a node: ishmael lab exec node1 -- systemctl status.
+
+    Ends with the command's own exit code; with 124 when --timeout cut it short. With --json the object holds the exit
+    code, the output and the errors.
+    """
+    words = context.args[1:] if context.args[:1] == ["--"] else context.args
+    if not words:
+        raise typer.BadParameter("which command? ishmael lab exec NODE -- CMD")
+    lab = _ready(lab_name)
+    machine = Node(lab, lab.node(node))
+    if as_json:
+        done = machine.exec(words, timeout_s=timeout or 600)
+        result = {"node": node, "returncode": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
+        emit(True, result)
+        raise typer.Exit(done.returncode)
+    raise typer.Exit(_pass_through(machine.command(words), timeout))
+
+
+def _pass_through(command: list[str], timeout_s: float | None) -> int:
+    process = subprocess.Popen(command)
+    try:
+        code = process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return EXIT_TIMED_OUT
+    except KeyboardInterrupt:
+        process.kill()
+        return 130
+    return 128 - code if code < 0 else code
+
+
+@app.command()
+def shell(node: NodeName, lab_name: LabName = DEFAULT_NAME) -> None:
+    """Open a root shell in a node."""
+    lab = _ready(lab_name)
+    command = Node(lab, lab.node(node)).command(["bash", "-l"])
+    raise typer.Exit(subprocess.run(command, check=False).returncode)
+
+
+@app.command()
+def reboot(node: NodeName, lab_name: LabName = DEFAULT_NAME, as_json: Json = False) -> None:
+    """Boot a node again: after a power cut, or shut down in order first if it runs."""
+    lab = _ready(lab_name)
+    machine = Node(lab, lab.node(node))
+    begun = time.monotonic()
+    machine.halt()
+    machine.boot()
+    machine.wait_running()
+    took_s = round(time.monotonic() - begun, 2)
+    now = state.load(lab)
+    if now is not None and now.last_fault_node == node:
+        state.note_fault(lab, "", "")
+    emit(as_json, {"node": node, "took_s": took_s}, f"{node} has booted after {took_s} s.")

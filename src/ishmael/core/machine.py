@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import dataclass
 
 from ishmael.core import duties
@@ -45,7 +44,7 @@ def step(state: State, now_ms: int, event: Event) -> Step:
     Raises:
         RuntimeError: a bug: the rules did not come to rest.
     """
-    s = copy(state)
+    s = state.copied()
     s.now_ms = max(now_ms, state.now_ms)
     out = Outbox()
     absorb(s, event, out)

@@ -145,9 +145,9 @@ class Accepted:
     withdrawn: bool = False
 
 
-@dataclass(slots=True)
+@dataclass
 class State:
-    """Everything one core knows; see the comments of each group."""
+    """Everything one core knows; see the comments of each group. Without slots: a dictionary is copied at once."""
 
     config: Config = field(default_factory=Config)
     role: Role = Role.OUT
@@ -234,3 +234,9 @@ class State:
 
     # told once until it ends
     reported: frozenset[str] = frozenset()
+
+    def copied(self) -> State:
+        """A shallow copy; made for every event, so it has to be quick."""
+        fresh = object.__new__(State)
+        fresh.__dict__.update(self.__dict__)
+        return fresh

@@ -104,8 +104,8 @@ class SwitchWanted:
 
 
 Message = Beat | Offer | Accept | Refuse | Go | Withdraw | SwitchWanted
-_KINDS: dict[str, type[Message]] = {
-    cls.__name__.lower(): cls for cls in (Beat, Offer, Accept, Refuse, Go, Withdraw, SwitchWanted)
+_KINDS: dict[tuple[int, str], type[Message]] = {
+    (MESSAGE_SCHEMA, cls.__name__.lower()): cls for cls in (Beat, Offer, Accept, Refuse, Go, Withdraw, SwitchWanted)
 }
 
 
@@ -140,9 +140,7 @@ def message_from_bytes(raw: bytes) -> Message:
     """
     try:
         body = json.loads(raw)
-        if body.pop("v") != MESSAGE_SCHEMA:
-            raise MessageUnreadable("message of another version")
-        kind = _KINDS[body.pop("k")]
+        kind = _KINDS[(body.pop("v"), body.pop("k"))]
         for name in ("nonce", "echo", "offer", "accept", "fresh"):
             if body.get(name) is not None:
                 body[name] = _nonce(body[name])
@@ -152,7 +150,5 @@ def message_from_bytes(raw: bytes) -> Message:
         if kind is Offer:
             body["epoch"] = Epoch(*body["epoch"])
         return kind(**body)
-    except MessageUnreadable:
-        raise
     except (ValueError, KeyError, TypeError, AttributeError, RecordUnreadable) as error:
         raise MessageUnreadable(f"not a message: {error}") from error

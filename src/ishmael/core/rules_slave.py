@@ -21,11 +21,7 @@ def record_differs(s: State) -> bool:
     if s.saving is not None and s.saving.record == peer.record:
         return False
     mine = s.record
-    if mine is None or mine.taking:
-        newer = mine is None or peer.record.order > mine.order
-    else:
-        newer = peer.record.order > mine.order
-    if newer:
+    if mine is None or peer.record.order > mine.order:
         return True
     # Equal records: this node only has to find its place.
     return mine == peer.record and s.role is Role.WAITING

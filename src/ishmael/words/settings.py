@@ -418,9 +418,8 @@ def _to_toml(settings: Settings) -> str:
         "# Written by Ishmael; identical on both nodes. Change it with `ishmael`, not by hand.",
         f"schema = {SETTINGS_SCHEMA}",
     ]
-    for f in fields(settings):
-        if f.name not in ("nodes", "times"):
-            lines.append(f"{f.name} = {_value(getattr(settings, f.name))}")
+    plain = [f.name for f in fields(settings) if f.name not in ("nodes", "times")]
+    lines += [f"{name} = {_value(getattr(settings, name))}" for name in plain]
     changed = {k: v for k, v in asdict(settings.times).items() if v != getattr(Times(), k)}
     if changed:
         lines += ["", "[times]", *(f"{key} = {value}" for key, value in changed.items())]

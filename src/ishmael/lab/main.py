@@ -13,7 +13,7 @@ from typing import Annotated, Any, Optional
 import typer
 from rich.console import Console
 
-from ishmael.lab import base, lifecycle, state
+from ishmael.lab import base, faults, lifecycle, state
 from ishmael.lab.node import EXIT_TIMED_OUT, Node
 from ishmael.lab.plan import DEFAULT_NAME, LabPlan
 from ishmael.lab.status import lab_status
@@ -189,3 +189,35 @@ def reboot(node: NodeName, lab_name: LabName = DEFAULT_NAME, as_json: Json = Fal
     if now is not None and now.last_fault_node == node:
         state.note_fault(lab, "", "")
     emit(as_json, {"node": node, "took_s": took_s}, f"{node} has booted after {took_s} s.")
+
+
+@app.command()
+def fault(
+    name: Annotated[Optional[str], typer.Argument(metavar="NAME", help="Which fault; see --list.")] = None,  # noqa: UP045
+    node: Annotated[Optional[str], typer.Argument(metavar="NODE", help="Where; else on the node that serves.")] = None,  # noqa: UP045
+    show: Annotated[bool, typer.Option("--list", help="List the faults there are.")] = False,
+    lab_name: LabName = DEFAULT_NAME,
+    as_json: Json = False,
+) -> None:
+    """Cause a fault: ishmael lab fault power-cut node1. `ishmael lab heal` undoes it."""
+    if show:
+        rows = [{"name": row.name, "mechanism": row.mechanism, "outcome": row.outcome} for row in faults.FAULTS]
+        emit(as_json, {"faults": rows}, *(f"{r['name']}: {r['mechanism']}\n    {r['outcome']}" for r in rows))
+        return
+    if name is None:
+        raise typer.BadParameter("which fault? ishmael lab fault --list")
+    row = faults.named(name)
+    lab = _ready(lab_name)
+    done = faults.inject(lab, row, faults.target(lab, node))
+    took_ms = round((done.done_s - done.begun_s) * 1000, 1)
+    result = {"fault": row.name, "node": done.node, "begun_s": done.begun_s, "took_ms": took_ms, "outcome": row.outcome}
+    emit(as_json, result, f"{row.name} on {done.node}, done in {took_ms} ms. Allowed: {row.outcome}.")
+
+
+@app.command()
+def heal(lab_name: LabName = DEFAULT_NAME, as_json: Json = False) -> None:
+    """Undo the last fault."""
+    lab = _ready(lab_name)
+    healed = faults.heal(lab)
+    name, node = healed or (None, None)
+    emit(as_json, {"fault": name, "node": node}, f"{name} on {node} is undone." if healed else "Nothing to heal.")

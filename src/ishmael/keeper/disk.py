@@ -1,6 +1,8 @@
 """No disk in the loop (rule 10): helper processes do all writing; the keeper only sends and reads answers.
 
 Two lanes, each a forked process behind a SOCK_SEQPACKET pair: records, and logs. A log on a slow disk never delays a record.
+The helpers hold no descriptor of the keeper's but their own socket: a copy of Corosync's or of a watched one would keep it open
+after the keeper has closed it, and the others would not see the keeper go.
 A record is written to a temporary file, fsynced, renamed over the old one, and the directory fsynced (rename(2), fsync(2)).
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import hashlib
 import json
 import os
@@ -91,6 +94,7 @@ class Lane:
         self._queue: deque[bytes] = deque()
         self.dropped = 0
         self._pid = 0
+        self._ended: list[int] = []
         self._sock: socket.socket
         self._fork()
 
@@ -103,7 +107,6 @@ class Lane:
         keeper = os.getpid()
         self._pid = os.fork()
         if self._pid == 0:
-            ours.close()
             _serve(theirs, keeper)
         theirs.close()
         ours.setblocking(False)
@@ -155,19 +158,25 @@ class Lane:
         self._sock.close()
         with contextlib.suppress(OSError):
             os.kill(self._pid, signal.SIGKILL)
-            os.waitpid(self._pid, 0)
+        self._ended.append(self._pid)
+        self._reap()
         self._fork()
 
+    def _reap(self) -> None:
+        """Take in the ends of former helpers; one that hangs in the disk is left to itself, never waited for."""
+        self._ended = [pid for pid in self._ended if not os.waitpid(pid, os.WNOHANG)[0]]
+
     def close(self) -> None:
-        """End the helper after what it has; waits for it up to a second."""
+        """End the helper after what it has; waits for it up to a second, then kills it and goes."""
         self._sock.close()
+        self._ended.append(self._pid)
         deadline = time.monotonic() + 1
-        while time.monotonic() < deadline:
-            if os.waitpid(self._pid, os.WNOHANG)[0]:
-                return
+        while self._ended and time.monotonic() < deadline:
+            self._reap()
             time.sleep(0.005)
-        os.kill(self._pid, signal.SIGKILL)
-        os.waitpid(self._pid, 0)
+        for pid in self._ended:
+            os.kill(pid, signal.SIGKILL)
+        self._reap()
 
 
 class Disk:
@@ -195,6 +204,9 @@ def _serve(sock: socket.socket, keeper: int) -> None:
     """The helper's life: jobs in, ends out, until the keeper is gone."""
     code = 0
     try:
+        signal.set_wakeup_fd(-1)
+        os.closerange(3, sock.fileno())
+        os.closerange(sock.fileno() + 1, 1 << 20)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -217,9 +229,9 @@ def _do(sock: socket.socket, head: dict[str, str | int], payload: bytes) -> None
             _append(Path(str(head["path"])), payload, int(head["rotate_bytes"]))
     except OSError as failure:
         error = failure.strerror or str(failure)
-    if head["op"] == "save":
-        took_ms = int((time.monotonic() - began) * 1000)
-        sock.send(json.dumps([head["ticket"], not error, error, took_ms]).encode())
+    # Appends are answered too: the answer makes the keeper send what is still queued.
+    took_ms = int((time.monotonic() - began) * 1000)
+    sock.send(json.dumps([head["ticket"], not error, error, took_ms]).encode())
 
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:
@@ -256,7 +268,10 @@ def _append(path: Path, line: bytes, rotate_bytes: int) -> None:
             path.replace(path.with_name(path.name + ".1"))
             os.close(descriptor)
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        os.write(descriptor, line)
+        size = os.fstat(descriptor).st_size
+        if os.write(descriptor, line) != len(line):
+            os.ftruncate(descriptor, size)  # half a line would spoil the next one as well
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

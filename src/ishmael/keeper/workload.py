@@ -125,8 +125,8 @@ class Plan:
         if code is None and now_ms < run.deadline_ms:
             return False
         if code is None:
+            # Not waited for: it may hang in a dead disk. The subprocess module takes its end in later.
             run.process.send_signal(signal.SIGKILL)
-            run.process.wait()
         os.close(run.pidfd)
         self._running = None
         if code is None:

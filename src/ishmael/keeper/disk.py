@@ -27,7 +27,6 @@ _HEADER = struct.Struct(">8sI32s")
 _PACKET_MAX_BYTES = 60_000
 _QUEUE_MAX = 512
 _PR_SET_PDEATHSIG = 1
-_DESCRIPTORS_MAX = 1024
 
 
 class RecordDamaged(ValueError):

@@ -101,13 +101,12 @@ def test_a_killed_helper_is_replaced(disk: Disk, tmp_path: Path) -> None:
     assert [(one.ticket, one.ok) for one in _wait(disk.records)] == [(5, True)]
 
 
-def test_a_log_is_appended_and_moved_aside_when_it_grows(disk: Disk, tmp_path: Path) -> None:
-    """Beyond ``rotate_bytes`` the log becomes ``.1``."""
+def test_a_log_is_appended_and_moved_aside_when_it_grows(tmp_path: Path) -> None:
+    """Beyond ``rotate_bytes`` the log becomes ``.1``; closing waits for what was queued."""
+    disk = Disk()
     log = tmp_path / "events.jsonl"
     for _ in range(3):
         disk.append(log, b"0123456789\n", rotate_bytes=15)
     disk.close()
     assert log.read_bytes() == b"0123456789\n"
     assert log.with_name("events.jsonl.1").read_bytes() == b"0123456789\n" * 2
-    disk.records._fork()
-    disk.logs._fork()

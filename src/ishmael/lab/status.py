@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ishmael.lab import plan, state
@@ -24,7 +25,7 @@ def holds_cluster_ip(node: Node) -> bool:
 
 def in_fib_trie(trie: str, address: str) -> bool:
     """Whether an address is local, by the text of ``/proc/PID/net/fib_trie``."""
-    return f"|-- {address}\n           /32 host LOCAL" in trie or f"|-- {address}\n              /32 host LOCAL" in trie
+    return re.search(rf"\|-- {re.escape(address)}\n\s+/32 \w+ LOCAL", trie) is not None
 
 
 def lab_status(lab: LabPlan) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def _sample(node: Watched, address: bytes) -> None:
 
 def both_ms(spans: list[list[list[float]]]) -> float:
     """Milliseconds during which the spans of both nodes overlap."""
-    if len(spans) != 2:  # noqa: PLR2004 - a cluster has two nodes
+    if len(spans) != 2:
         return 0.0
     first, second = spans
     overlap_s = sum(max(0.0, min(a[1], b[1]) - max(a[0], b[0])) for a in first for b in second)

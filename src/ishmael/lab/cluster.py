@@ -1,0 +1,138 @@
+"""The cluster in the lab, driven through the product's own command line inside the nodes, as an admin would."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ishmael.lab import plan
+from ishmael.lab.build import Say
+from ishmael.lab.lifecycle import nodes_of
+from ishmael.lab.node import Node
+from ishmael.lab.plan import LabPlan
+from ishmael.lab.tools import wait_until
+from ishmael.words.errors import HostFault
+
+COMPLETE_TIMEOUT_S = 60.0
+_WORK_TIMEOUT_S = 180.0
+
+
+class Cluster:
+    """Both nodes as one.
+
+    Args:
+        lab: which one; must be up.
+    """
+
+    def __init__(self, lab: LabPlan) -> None:
+        self._lab = lab
+        self._nodes = nodes_of(lab)
+
+    def status(self, node: Node) -> dict[str, Any] | None:
+        """What ``ishmael status --json`` says on a node; none when it is off or gives no answer."""
+        if node.init_pid is None:
+            return None
+        done = node.exec(["ishmael", "status", "--json"], timeout_s=10)
+        try:
+            found = json.loads(done.stdout)
+        except json.JSONDecodeError:
+            return None
+        return found if isinstance(found, dict) else None
+
+    def master(self) -> Node | None:
+        """The node that says it is master."""
+        for node in self._nodes:
+            status = self.status(node)
+            if status is not None and status.get("role") == "master":
+                return node
+        return None
+
+    def is_complete(self) -> bool:
+        """A master says that the cluster is complete and a failover is possible."""
+        for node in self._nodes:
+            status = self.status(node)
+            if status is not None and status.get("role") == "master":
+                return status.get("state") == "complete" and bool(status.get("failover_possible"))
+        return False
+
+    def wait_complete(self, timeout_s: float = COMPLETE_TIMEOUT_S) -> None:
+        """Wait until the cluster is complete.
+
+        Raises:
+            HostFault: it is not in time; says what each node thinks.
+        """
+        if not wait_until(self.is_complete, timeout_s, 0.1):
+            said = {node.plan.name: _brief(self.status(node)) for node in self._nodes}
+            raise HostFault("not-complete", f"The cluster is not complete after {timeout_s:.0f} s: {said}.")
+
+    def wait_role(self, node: Node, role: str, timeout_s: float = COMPLETE_TIMEOUT_S) -> None:
+        """Wait until a node has a role.
+
+        Raises:
+            HostFault: it has not in time.
+        """
+
+        def there() -> bool:
+            status = self.status(node)
+            return status is not None and status.get("role") == role
+
+        if not wait_until(there, timeout_s, 0.1):
+            said = _brief(self.status(node))
+            raise HostFault("not-that-role", f"{node.plan.name} is not {role} after {timeout_s:.0f} s: {said}.")
+
+    def ask(self, node: Node, *words: str) -> dict[str, Any]:
+        """Run a work on a node, answered with yes, and return its job.
+
+        Raises:
+            HostFault: it failed; says why.
+        """
+        done = node.exec(["ishmael", *words, "--yes", "--json"], timeout_s=_WORK_TIMEOUT_S)
+        if done.returncode != 0:
+            said = (done.stderr or done.stdout).strip()
+            raise HostFault(
+                "work-failed", f"`ishmael {words[0]}` on {node.plan.name} ended with {done.returncode}: {said}"
+            )
+        found = json.loads(done.stdout)
+        return found if isinstance(found, dict) else {}
+
+    def form(self, say: Say) -> None:
+        """Set up the master, prepare the slave, add it: three steps of an admin.
+
+        Raises:
+            HostFault: one of them failed.
+        """
+        first, second = self._nodes
+        say(f"setting up the master on {first.plan.name}")
+        references = ("--reference", plan.GATEWAY_IP, "--reference", plan.REFERENCE_IP)
+        nics = ("--phone-nic", plan.PHONE_NIC, "--internal-nic", plan.CABLE_NIC)
+        self.ask(
+            first, "setup-master", "--cluster-ip", plan.CLUSTER_IP, *nics, "--email", "admin@example.org", *references
+        )
+        key = json.loads(first.say(["ishmael", "setup-master", "--show-key", "--json"]))["ssh_public_key"]
+        say(f"preparing the slave on {second.plan.name}")
+        self.ask(second, "prepare-slave", "--key", key)
+        say(f"adding {second.plan.name}")
+        addresses = ("--phone-ip", second.plan.phone_ip, "--internal-ip", second.plan.internal_ip)
+        self.ask(first, "add-slave", "--name", second.plan.name, *addresses)
+        self.wait_complete()
+
+    def re_add_standby(self) -> dict[str, Any]:
+        """Once the former master is back on standby, re-add it on the new one.
+
+        Raises:
+            HostFault: there is no master, or it could not be re-added.
+        """
+        if not wait_until(lambda: self.master() is not None, COMPLETE_TIMEOUT_S, 0.1):
+            raise HostFault("no-master", "No node says that it is master.")
+        master = self.master()
+        other = next(node for node in self._nodes if node is not master)
+        if master is None:
+            raise HostFault("no-master", "The master has gone again.")
+        self.wait_role(other, "standby")
+        return self.ask(master, "re-add")
+
+
+def _brief(status: dict[str, Any] | None) -> str:
+    if status is None:
+        return "no answer"
+    return f"{status.get('state')}/{status.get('role')} {status.get('failover_blocked_by')}"

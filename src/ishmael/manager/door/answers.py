@@ -178,6 +178,7 @@ class Door:
         return (
             all(machine.same(hands, path, data) for path, (data, _) in load.files().items())
             and machine.CorosyncFiles(load.corosync_conf, load.key()).on_disk(hands)
+            and machine.is_remembered(hands)
             and machine.switches_are_set(hands)
             and machine.workload_is_handed_over(hands, load.profile)
             and isinstance(key, PublicKey)
@@ -196,6 +197,7 @@ class Door:
         key = read_public_key(load.public_key)
         if isinstance(key, Finding):
             raise RequestRefused(key.code, key.message, key.hint)
+        machine.remember(hands, load.profile)
         machine.open_door(hands, key)
         machine.set_switches(hands)
         machine.hand_workload_over(hands, load.profile)

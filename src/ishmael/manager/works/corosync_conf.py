@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ishmael.words.settings import NodeSettings, Settings
 
+MARK = "# Written by Ishmael"
+"""How the first line of our configuration begins."""
 KEY_BYTES = 256
 """Size of the key as corosync-keygen(8) makes it, in bytes."""
 TOKEN_MS = 200
@@ -44,7 +46,7 @@ def corosync_conf(settings: Settings) -> str:
     """
     two = len(settings.nodes) == 2
     return f"""\
-# Written by Ishmael; identical on both nodes. Change it with `ishmael`, not by hand.
+{MARK}; identical on both nodes. Change it with `ishmael`, not by hand.
 totem {{
     version: 2
     cluster_name: {settings.cluster_name}

@@ -127,7 +127,9 @@ class Joining:
 
     def unpin(self) -> None:
         """Know what was known before."""
-        before = self._notes.get("pins_before") or {}
+        before = self._notes.get("pins_before")
+        if before is None:
+            return
         text = known_hosts({int(node): key for node, key in before.items()})
         self._hands.files.write(places.KNOWN_HOSTS, text.encode(), 0o600)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from ishmael.manager.ports.hands import Hands
+from ishmael.manager.works.corosync_conf import MARK
 from ishmael.manager.works.ssh_keys import PublicKey, authorized_line, is_ours, with_our_line
 from ishmael.words import places
 from ishmael.words.errors import HostFault, IshmaelError, RequestRefused
@@ -163,6 +166,40 @@ def forget_switches(hands: Hands) -> None:
     hands.files.remove(places.SYSCTL)
 
 
+# What this machine was before it became a node
+
+
+def is_remembered(hands: Hands) -> bool:
+    """It is on disk."""
+    return hands.files.read(places.BEFORE) is not None
+
+
+def remember(hands: Hands, profile: str) -> None:
+    """Put on disk which units start at boot and what Corosync was, to be put back by a reset or a failed set-up."""
+    if is_remembered(hands):
+        return
+    conf, key = hands.files.read(places.COROSYNC_CONF), hands.files.read(places.COROSYNC_KEY)
+    kept = {
+        "schema": 1,
+        "enabled": [unit for unit in _present(hands, profile) if hands.services.enabled(unit)],
+        "corosync_conf": base64.b64encode(conf).decode() if conf is not None else None,
+        "corosync_key": base64.b64encode(key).decode() if key is not None else None,
+        "corosync_enabled": hands.services.enabled(COROSYNC_UNIT),
+        "corosync_active": hands.services.active(COROSYNC_UNIT),
+    }
+    hands.files.write(places.BEFORE, json.dumps(kept).encode(), 0o600)
+
+
+def _before(hands: Hands) -> dict[str, Any]:
+    raw = hands.files.read(places.BEFORE)
+    return dict(json.loads(raw)) if raw else {}
+
+
+def forget_before(hands: Hands) -> None:
+    """Everything was put back."""
+    hands.files.remove(places.BEFORE)
+
+
 # The workload: started by the keeper, not at boot
 
 
@@ -172,39 +209,38 @@ def missing_units(hands: Hands, units: Iterable[str]) -> list[str]:
 
 
 def workload_is_handed_over(hands: Hands, profile: str) -> bool:
-    """No unit of the workload starts at boot, and what did is remembered."""
-    return (
-        same(hands, places.PROFILE, profile.encode())
-        and hands.files.read(places.UNITS_BEFORE) is not None
-        and not any(hands.services.enabled(unit) for unit in _present(hands, profile))
+    """No unit of the workload starts at boot."""
+    return same(hands, places.PROFILE, profile.encode()) and not any(
+        hands.services.enabled(unit) for unit in _present(hands, profile)
     )
 
 
 def hand_workload_over(hands: Hands, profile: str) -> None:
-    """From now on the keeper starts the workload's units; remember which ones used to start at boot."""
-    units = _present(hands, profile)
-    if hands.files.read(places.UNITS_BEFORE) is None:
-        before = [unit for unit in units if hands.services.enabled(unit)]
-        hands.files.write(places.UNITS_BEFORE, json.dumps({"schema": 1, "enabled": before}).encode(), 0o600)
-    for unit in units:
+    """From now on the keeper starts the workload's units."""
+    for unit in _present(hands, profile):
         if hands.services.enabled(unit):
             hands.services.disable(unit)
     hands.files.write(places.PROFILE, profile.encode(), 0o644)
 
 
-def take_workload_back(hands: Hands, *, start: bool) -> None:
-    """Units start at boot again as they did before; ``start``: they also run again now."""
-    raw = hands.files.read(places.UNITS_BEFORE)
-    enabled = json.loads(raw)["enabled"] if raw else []
-    for unit in enabled:
-        if hands.services.exists(unit) and not hands.services.enabled(unit):
+def workload_is_back(hands: Hands) -> bool:
+    """The machine starts its workload by itself again."""
+    units = _before(hands).get("enabled", [])
+    return hands.files.read(places.PROFILE) is None and all(
+        hands.services.enabled(unit) and hands.services.active(unit) for unit in units if hands.services.exists(unit)
+    )
+
+
+def take_workload_back(hands: Hands) -> None:
+    """Units that started at boot before do so again, and run."""
+    for unit in _before(hands).get("enabled", []):
+        if not hands.services.exists(unit):
+            continue
+        if not hands.services.enabled(unit):
             hands.services.enable(unit)
+        if not hands.services.active(unit):
+            hands.services.start(unit)
     hands.files.remove(places.PROFILE)
-    if start:
-        for unit in enabled:
-            if hands.services.exists(unit) and not hands.services.active(unit):
-                hands.services.start(unit)
-    hands.files.remove(places.UNITS_BEFORE)
 
 
 def _present(hands: Hands, profile: str) -> list[str]:
@@ -256,10 +292,44 @@ def rest_corosync(hands: Hands) -> None:
         hands.services.stop(COROSYNC_UNIT)
 
 
-def remove_corosync_files(hands: Hands) -> None:
-    """The configuration and the key go."""
-    hands.files.remove(places.COROSYNC_CONF)
-    hands.files.remove(places.COROSYNC_KEY)
+def _corosync_is_ours(hands: Hands) -> bool:
+    return MARK in (hands.files.read(places.COROSYNC_CONF) or b"").decode(errors="replace")
+
+
+def _corosync_before(hands: Hands) -> dict[str, tuple[bytes | None, int]]:
+    kept = _before(hands)
+    conf, key = kept.get("corosync_conf"), kept.get("corosync_key")
+    return {
+        places.COROSYNC_CONF: (base64.b64decode(conf) if conf else None, 0o644),
+        places.COROSYNC_KEY: (base64.b64decode(key) if key else None, 0o400),
+    }
+
+
+def corosync_is_back(hands: Hands) -> bool:
+    """Corosync is what it was before; when that is not known, it is at least none of ours."""
+    if not is_remembered(hands):
+        return not _corosync_is_ours(hands)
+    kept = _before(hands)
+    return (
+        all(hands.files.read(path) == data for path, (data, _) in _corosync_before(hands).items())
+        and hands.services.enabled(COROSYNC_UNIT) == kept.get("corosync_enabled", False)
+        and hands.services.active(COROSYNC_UNIT) == kept.get("corosync_active", False)
+    )
+
+
+def give_corosync_back(hands: Hands) -> None:
+    """Make Corosync what it was before."""
+    kept = _before(hands)
+    rest_corosync(hands)
+    for path, (data, mode) in _corosync_before(hands).items():
+        if data is None:
+            hands.files.remove(path)
+        else:
+            hands.files.write(path, data, mode)
+    if kept.get("corosync_enabled"):
+        hands.services.enable(COROSYNC_UNIT)
+    if kept.get("corosync_active"):
+        hands.services.start(COROSYNC_UNIT)
 
 
 # The keeper

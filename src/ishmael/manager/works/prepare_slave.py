@@ -85,8 +85,9 @@ class PrepareSlave:
         machine.open_door(self._hands, self._key)
 
     def _close(self) -> None:
-        before = self._notes.get("authorized_before") or [None]
-        machine.write_authorized(self._hands, before[0])
+        before = self._notes.get("authorized_before")
+        if before is not None:
+            machine.write_authorized(self._hands, before[0])
 
     def result(self) -> Mapping[str, Any]:
         """What the admin needs on the master."""

@@ -74,10 +74,6 @@ def leave(hands: Hands, *, keep_door: bool) -> list[Step]:
         for path in (places.CLUSTER_KEY, places.CLUSTER_KEY_PUBLIC, places.KNOWN_HOSTS):
             hands.files.remove(path)
 
-    def remove_corosync() -> None:
-        machine.rest_corosync(hands)
-        machine.remove_corosync_files(hands)
-
     def forgotten() -> bool:
         seen = hands.keeper.status()
         return seen.get("record") is None and seen.get("role") == Role.OUT
@@ -86,9 +82,9 @@ def leave(hands: Hands, *, keep_door: bool) -> list[Step]:
         Step("let go of the cluster IP and forget the record", forgotten, hands.keeper.forget),
         Step("remove the settings", lambda: gone(places.SETTINGS), lambda: machine.remove_settings(hands)),
         Step(
-            "stop Corosync and remove its key",
-            lambda: machine.corosync_rests(hands) and gone(places.COROSYNC_CONF, places.COROSYNC_KEY),
-            remove_corosync,
+            "make Corosync what it was before",
+            lambda: machine.corosync_is_back(hands),
+            lambda: machine.give_corosync_back(hands),
         ),
         Step(
             "remove the cluster's SSH key",
@@ -100,9 +96,10 @@ def leave(hands: Hands, *, keep_door: bool) -> list[Step]:
         ),
         Step(
             "give the workload back to the machine",
-            lambda: gone(places.PROFILE, places.UNITS_BEFORE),
-            lambda: machine.take_workload_back(hands, start=True),
+            lambda: machine.workload_is_back(hands),
+            lambda: machine.take_workload_back(hands),
         ),
+        Step("forget what was before", lambda: gone(places.BEFORE), lambda: machine.forget_before(hands)),
     ]
     if not keep_door:
         steps.append(

@@ -66,7 +66,8 @@ class SetUpMaster:
         if not any(finding.field == "cluster_ip" for finding in findings):
             findings += self._check_cluster_ip(nics)
         findings += self._check_references(settings)
-        self._notes.put("settings", settings.to_toml())
+        if not check_settings(settings):
+            self._notes.put("settings", settings.to_toml())
         return findings
 
     def _check_address_alone(self) -> list[Finding]:
@@ -140,7 +141,7 @@ class SetUpMaster:
 
     def _settings(self, nics: Mapping[str, Nic]) -> Settings | None:
         phone, internal = nics.get(self._phone_nic), nics.get(self._internal_nic)
-        if phone is None or internal is None or not phone.addresses or not internal.addresses:
+        if phone is None or internal is None or phone is internal or not (phone.addresses and internal.addresses):
             return None
         own_phone = next((i for i in phone.interfaces if str(i.ip) == self._phone_ip), phone.interfaces[0])
         own_internal = next((i for i in internal.interfaces if str(i.ip) == self._internal_ip), internal.interfaces[0])
@@ -227,13 +228,19 @@ class SetUpMaster:
         """The steps in their order."""
         hands = self._hands
         return [
+            Step(
+                "remember this machine as it is",
+                lambda: machine.is_remembered(hands),
+                lambda: machine.remember(hands, self._profile_text()),
+                lambda: machine.forget_before(hands),
+            ),
             Step("make the cluster's SSH key", self._has_key, self._make_key, self._remove_key),
             Step("open the door for the other node", self._door_open, self._open_door, self._close_door),
             Step(
                 "write Corosync's key and configuration",
                 self._corosync_ready,
                 self._write_corosync,
-                self._drop_corosync,
+                lambda: machine.give_corosync_back(hands),
             ),
             Step(
                 "set the kernel's network switches",
@@ -245,7 +252,7 @@ class SetUpMaster:
                 "hand the workload to the keeper",
                 lambda: machine.workload_is_handed_over(hands, self._profile_text()),
                 lambda: machine.hand_workload_over(hands, self._profile_text()),
-                lambda: machine.take_workload_back(hands, start=True),
+                lambda: machine.take_workload_back(hands),
             ),
             Step(
                 "write the settings",
@@ -305,9 +312,10 @@ class SetUpMaster:
         self._hands.files.write(places.KNOWN_HOSTS, self._known_hosts(), 0o600)
 
     def _close_door(self) -> None:
-        before = self._notes.get("authorized_before") or [None]
-        machine.write_authorized(self._hands, before[0])
-        self._hands.files.remove(places.KNOWN_HOSTS)
+        before = self._notes.get("authorized_before")
+        if before is not None:
+            machine.write_authorized(self._hands, before[0])
+            self._hands.files.remove(places.KNOWN_HOSTS)
 
     def _corosync_ready(self) -> bool:
         key = self._hands.files.read(places.COROSYNC_KEY)
@@ -323,9 +331,6 @@ class SetUpMaster:
         conf = corosync_conf(_parsed(self._text().decode()))
         machine.CorosyncFiles(conf, self._hands.host.random(KEY_BYTES)).write(self._hands)
         self._notes.put("corosync_key_made", True)
-
-    def _drop_corosync(self) -> None:
-        machine.remove_corosync_files(self._hands)
 
     def _settings_written(self) -> bool:
         return machine.same(self._hands, places.SETTINGS, self._text())

@@ -1,0 +1,384 @@
+"""Two machines in memory: fakes of every port, joined so that what one node does the other one sees."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import Any
+
+from ishmael.manager.door.answers import Door
+from ishmael.manager.ports.hands import Hands
+from ishmael.manager.ports.network import Nic, Route
+from ishmael.manager.ports.node import KeyPair, Peer
+from ishmael.words import errors, places
+from ishmael.words.errors import HostFault, PeerFault, RequestRefused
+from ishmael.words.roles import Role
+from ishmael.words.settings import Settings, settings_from_toml
+
+CLUSTER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDQ4NDg0ODQ4NDg0ODQ4NDg0ODQ4NDg0ODQ4NDg0ODQ4"
+OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDU1NTU1NTU1NTU1NTU1NTU1NTU1NTU1NTU1NTU1NTU1"
+HOST_KEYS = {
+    "node1": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTEx",
+    "node2": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIy",
+}
+PROFILE = 'schema = 1\nname = "asterisk"\n[[units]]\nname = "asterisk.service"\nwarm = true\n'
+GATEWAY = "10.77.0.1"
+
+
+class MemoryFiles:
+    """Files in a dictionary."""
+
+    def __init__(self) -> None:
+        self.content: dict[str, tuple[bytes, int]] = {}
+        self.full = False
+
+    def read(self, path: str) -> bytes | None:
+        found = self.content.get(path)
+        return found[0] if found else None
+
+    def write(self, path: str, data: bytes, mode: int) -> None:
+        if self.full:
+            raise HostFault("disk-full", f"{path} cannot be written: the disk is full.", "See: df -h")
+        self.content[path] = (data, mode)
+
+    def remove(self, path: str) -> None:
+        self.content.pop(path, None)
+
+    def mode(self, path: str) -> int | None:
+        found = self.content.get(path)
+        return found[1] if found else None
+
+    def free_bytes(self, path: str) -> int:
+        return 5_000_000_000
+
+
+class MemoryServices:
+    """Units with two flags each."""
+
+    def __init__(self) -> None:
+        self.units: dict[str, dict[str, bool]] = {}
+
+    def add(self, unit: str, *, enabled: bool, active: bool) -> None:
+        self.units[unit] = {"enabled": enabled, "active": active}
+
+    def exists(self, unit: str) -> bool:
+        return unit in self.units
+
+    def enabled(self, unit: str) -> bool:
+        return self.units.get(unit, {}).get("enabled", False)
+
+    def active(self, unit: str) -> bool:
+        return self.units.get(unit, {}).get("active", False)
+
+    def _set(self, unit: str, flag: str, value: bool) -> None:
+        if unit not in self.units:
+            raise HostFault("service-failed", f"There is no {unit}.", "")
+        self.units[unit][flag] = value
+
+    def enable(self, unit: str) -> None:
+        self._set(unit, "enabled", True)
+
+    def disable(self, unit: str) -> None:
+        self._set(unit, "enabled", False)
+
+    def start(self, unit: str) -> None:
+        self._set(unit, "active", True)
+
+    def stop(self, unit: str) -> None:
+        self._set(unit, "active", False)
+
+    def restart(self, unit: str) -> None:
+        self._set(unit, "active", True)
+
+
+class MemoryNetwork:
+    """NICs, routes, and whoever answers ARP."""
+
+    def __init__(self, number: int) -> None:
+        self.found = [
+            Nic("phone0", f"02:00:00:00:0{number}:01", True, True, (f"10.77.0.1{number}/24",)),
+            Nic("cable0", f"02:00:00:00:0{number}:02", True, True, (f"10.78.0.{number}/30",)),
+        ]
+        self.table = [Route("0.0.0.0/0", GATEWAY, "phone0"), Route("10.77.0.0/24", None, "phone0")]
+        self.answering = {GATEWAY: "02:aa:00:00:00:01"}
+        self.switches: dict[str, str] = {}
+
+    def nics(self) -> tuple[Nic, ...]:
+        return tuple(self.found)
+
+    def routes(self) -> tuple[Route, ...]:
+        return tuple(self.table)
+
+    def arp(self, nic: str, address: str, *, sender: str | None = None) -> str | None:
+        return self.answering.get(address)
+
+    def sysctl(self, name: str) -> str:
+        return self.switches.get(name, "0")
+
+    def set_sysctl(self, name: str, value: str) -> None:
+        self.switches[name] = value
+
+
+class MemoryKeys:
+    """The same key pair every time."""
+
+    objection = ""
+
+    def generate(self, comment: str) -> KeyPair:
+        return KeyPair(b"-----BEGIN OPENSSH PRIVATE KEY-----\nsecret\n", f"{CLUSTER_KEY} {comment}")
+
+    def server_objection(self) -> str:
+        return self.objection
+
+
+class MemoryHost:
+    """Facts that tests may change."""
+
+    def __init__(self, name: str) -> None:
+        self.host_name, self.software, self.clock_s, self.machine = name, "0.1.0", 1000.0, "x86_64"
+
+    def name(self) -> str:
+        return self.host_name
+
+    def architecture(self) -> str:
+        return self.machine
+
+    def version(self) -> str:
+        return self.software
+
+    def wall_s(self) -> float:
+        return self.clock_s
+
+    def random(self, size_bytes: int) -> bytes:
+        return b"r" * size_bytes
+
+    def door_command(self) -> str:
+        return "/usr/bin/python3 -I -m ishmael.manager.door"
+
+
+class VirtualClock:
+    """Time passes only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.time_s = 0.0
+
+    def now_s(self) -> float:
+        return self.time_s
+
+    def sleep(self, seconds: float) -> None:
+        self.time_s += seconds
+
+
+class Machine:
+    """One machine with all its ports."""
+
+    def __init__(self, world: World, number: int) -> None:
+        self.world, self.name = world, f"node{number}"
+        self.files, self.services, self.network = MemoryFiles(), MemoryServices(), MemoryNetwork(number)
+        self.keys, self.host, self.keeper = MemoryKeys(), MemoryHost(self.name), MemoryKeeper(self)
+        self.corosync = MemoryCorosync(self)
+        self.files.write(
+            "/etc/ssh/ssh_host_ed25519_key.pub", f"{HOST_KEYS[self.name]} root@{self.name}\n".encode(), 0o644
+        )
+        self.files.write(f"{places.SHIPPED_PROFILES}/asterisk.toml", PROFILE.encode(), 0o644)
+        self.files.write(places.AUTHORIZED_KEYS, f"{OTHER_KEY} the-admin\n".encode(), 0o600)
+        self.files.write(places.COROSYNC_CONF, b"# an example\n", 0o644)
+        self.services.add("ssh.service", enabled=True, active=True)
+        self.services.add("asterisk.service", enabled=True, active=True)
+        self.services.add("ishmael-keeper.service", enabled=True, active=True)
+        self.services.add("corosync.service", enabled=False, active=False)
+        self.on = True
+
+    @property
+    def hands(self) -> Hands:
+        return Hands(
+            self.files, self.keeper, self.services, self.network, MemoryNode(self), self.keys, self.corosync,
+            self.host, self.world.clock,
+        )  # fmt: skip
+
+    @property
+    def other(self) -> Machine:
+        return next(m for m in self.world.machines if m is not self)
+
+    def settings(self) -> Settings | None:
+        raw = self.files.read(places.SETTINGS)
+        return settings_from_toml(raw.decode()) if raw else None
+
+    def image(self) -> dict[str, Any]:
+        """All that a work leaves behind on this machine."""
+        return {
+            "files": {path: (data.decode(errors="replace"), mode) for path, (data, mode) in self.files.content.items()},
+            "units": json.loads(json.dumps(self.services.units)),
+            "role": self.keeper.role,
+        }
+
+
+class MemoryKeeper:
+    """A keeper that needs no time: hears the peer when both run Corosync and both have settings for two."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine, self.role = machine, Role.OUT
+        self.record: dict[str, Any] | None = None
+        self.deaf, self.never_fit, self.asked = False, False, list[str]()
+        self.loaded: Settings | None = None
+
+    def _heard(self) -> bool:
+        ends = [self.machine, self.machine.other]
+        return all(
+            m.on and m.corosync.running() and m.keeper.loaded is not None and len(m.keeper.loaded.nodes) == 2
+            and not m.keeper.deaf
+            for m in ends
+        )  # fmt: skip
+
+    def status(self) -> Mapping[str, Any]:
+        if not self.machine.services.active("ishmael-keeper.service"):
+            raise HostFault("keeper-down", "The keeper of this node does not answer.", "Start it.")
+        own = self.loaded.named(self.machine.name) if self.loaded else None
+        peer = self.loaded.peer_of(own.id) if self.loaded and own else None
+        heard, other = self._heard(), self.machine.other.keeper
+        if heard and self.role == Role.WAITING and other.role == Role.MASTER and other.record:
+            standing = own is not None and own.id in other.record["standby"]
+            self.role = Role.STANDBY if standing else Role.SLAVE
+        fit = (
+            heard
+            and self.role == Role.MASTER
+            and other.status()["role"] == Role.SLAVE
+            and not (self.never_fit or other.never_fit)
+        )
+        fit = fit or (heard and self.role == Role.SLAVE and not other.never_fit)
+        return {
+            "role": self.role, "heard": heard, "fit": fit, "record": self.record, "epoch": "1.1" if self.record else None,
+            "master": self._master(), "holds_cluster_ip": self.role == Role.MASTER, "failover_possible": fit,
+            "failover_blocked_by": [] if fit else ["the slave is not fit"], "out_because": "",
+            "peer": None if peer is None else {
+                "id": peer.id, "name": peer.name, "role": other.role if heard else None, "online": heard, "fit": fit,
+                "reasons": [] if fit else ["its data is not in step"],
+            },
+        }  # fmt: skip
+
+    def _master(self) -> int | None:
+        for machine in (self.machine, self.machine.other):
+            own = machine.keeper.loaded.named(machine.name) if machine.keeper.loaded else None
+            if machine.keeper.role == Role.MASTER and own:
+                return own.id
+        return None
+
+    def reload(self) -> None:
+        self.status()
+        self.loaded = self.machine.settings()
+        if self.loaded is None:
+            self.role = Role.OUT
+        elif self.role == Role.OUT and (self.record or len(self.loaded.nodes) == 2):
+            self.role = Role.MASTER if self.record else Role.WAITING
+
+    def form(self) -> None:
+        self.asked.append("form")
+        if self.loaded is None or self.record is not None:
+            raise RequestRefused("already-formed", "no", "")
+        self.record, self.role = {"standby": []}, Role.MASTER
+
+    def admit(self, node: int) -> None:
+        self.asked.append("admit")
+        assert self.record is not None
+        self.record["standby"] = [n for n in self.record["standby"] if n != node]
+        self.machine.other.keeper.role = Role.SLAVE
+
+    def dismiss(self, node: int) -> None:
+        self.asked.append("dismiss")
+        if self.record is None:
+            raise RequestRefused("not-master", "no", "")
+        self.record["standby"] = [node]
+        if self._heard():
+            self.machine.other.keeper.role = Role.STANDBY
+
+    def switch(self) -> None:
+        self.asked.append("switch")
+        if not self.status()["failover_possible"]:
+            raise RequestRefused("slave-not-fit", "no", "")
+        first, second = self, self.machine.other.keeper
+        first.role, second.role = (
+            (Role.STANDBY, Role.MASTER) if first.role == Role.MASTER else (Role.MASTER, Role.STANDBY)
+        )
+        for keeper in (first, second):
+            keeper.record = {"standby": [1]}
+
+    def forget(self) -> None:
+        self.asked.append("forget")
+        self.record, self.role = None, Role.OUT
+
+
+class MemoryCorosync:
+    """Members are the nodes that run with the same configuration and key."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine, self.there, self.blocked = machine, True, False
+
+    def running(self) -> bool:
+        return self.machine.services.active("corosync.service")
+
+    def installed(self) -> bool:
+        return self.there
+
+    def _key(self) -> tuple[bytes | None, bytes | None]:
+        return self.machine.files.read(places.COROSYNC_CONF), self.machine.files.read(places.COROSYNC_KEY)
+
+    def members(self) -> frozenset[int]:
+        if not self.running():
+            return frozenset()
+        other = self.machine.other.corosync
+        both = other.machine.on and other.running() and other._key() == self._key() and not self.blocked
+        return frozenset({1, 2}) if both else frozenset({1})
+
+    def reload(self) -> None:
+        if not self.running():
+            raise HostFault("corosync-failed", "Corosync does not run.", "")
+
+
+class MemoryNode:
+    """Reaches the other machine's real door, when its key is let through there."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+
+    def _at(self, address: str) -> Machine | None:
+        for machine in self.machine.world.machines:
+            if machine.on and any(nic.holds(address) for nic in machine.network.found):
+                return machine
+        return None
+
+    def host_key(self, address: str) -> str | None:
+        found = self._at(address)
+        return HOST_KEYS[found.name] if found else None
+
+    def ask(
+        self, peer: Peer, op: str, arguments: Mapping[str, Any] | None = None, limit_s: float = 20.0
+    ) -> Mapping[str, Any]:
+        found = next((m for m in map(self._at, peer.addresses) if m is not None), None)
+        if found is None:
+            raise PeerFault("peer-unreachable", f"{peer.addresses[0]} cannot be reached.", "Is it on?")
+        if peer.host_key != HOST_KEYS[found.name]:
+            raise PeerFault("host-key-changed", "It shows another SSH host key.", "")
+        lines = (found.files.read(places.AUTHORIZED_KEYS) or b"").decode()
+        if CLUSTER_KEY not in lines:
+            raise PeerFault("peer-refuses-key", "It does not accept this cluster's key.", "Prepare it.")
+        wire = json.loads(json.dumps({"op": op, "arguments": dict(arguments or {})}))
+        answer = json.loads(json.dumps(Door(found.hands, nullcontext).answer(wire)))
+        if not answer["ok"]:
+            said = answer["error"]
+            kind = {"request": errors.RequestRefused, "ishmael": errors.Bug}.get(said["whose"], PeerFault)
+            raise kind(said["code"], said["message"], said["hint"])
+        return dict(answer)
+
+
+class World:
+    """Both machines."""
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock()
+        self.machines: list[Machine] = []
+        self.machines += [Machine(self, 1), Machine(self, 2)]
+
+    def image(self) -> list[dict[str, Any]]:
+        """All that works leave behind, on both machines."""
+        return [machine.image() for machine in self.machines]

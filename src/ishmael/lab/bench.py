@@ -14,7 +14,6 @@ from ishmael.lab.build import Say
 from ishmael.lab.cluster import Cluster
 from ishmael.lab.measure import Measured, Measurement, as_json, settle, spread
 from ishmael.lab.plan import LabPlan
-from ishmael.words.errors import HostFault
 
 BENCHMARKS = ("failover",)
 _BEFORE_S = 0.6
@@ -103,15 +102,14 @@ def _summary(rows: list[Run]) -> dict[str, Any]:
 
 
 def failover(lab: LabPlan, fault_names: tuple[str, ...], runs: int, keep: Path | None, say: Say) -> dict[str, Any]:
-    """``script/bench failover``: bring the lab up and form it if need be, measure, leave it as it was found.
+    """``script/bench failover`` on a lab that is up and formed.
 
     Raises:
-        HostFault: the lab or the cluster did not get ready.
+        RequestRefused: the lab is not up.
+        HostFault: the cluster is not complete.
     """
-    brought_up = not lifecycle.is_up(lab)
+    lifecycle.require_up(lab)
     begun = time.monotonic()
-    if brought_up:
-        raise HostFault("lab-down", "The lab is not up.", "sudo ishmael lab up && sudo ishmael lab form")
     summary = FailoverBench(lab, say, keep).many(fault_names, runs)
     say(f"done in {time.monotonic() - begun:.0f} s")
     return summary

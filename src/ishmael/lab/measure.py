@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -103,7 +104,7 @@ class Measurement:
             gap_ms=round(gap_s * 1000, 1),
             sip_gap_ms=round(_longest_gap(sip)[0] * 1000, 1) if len(sip) > 1 else None,
             dual_ms=round(both_ms(list(held.values())), 1),
-            changes=sum(a != b for a, b in zip(who, who[1:], strict=False)),
+            changes=sum(a != b for a, b in pairwise(who)),
             late_ms=round(max(probed["echo"]["late_ms"], default=0.0), 1),
             gap_from_s=from_s,
             answered=len(echo),
@@ -113,7 +114,7 @@ class Measurement:
 
 def _longest_gap(sent: Sequence[float]) -> tuple[float, float]:
     """The longest time between two neighbours, and where it began, in seconds."""
-    return max((later - earlier, earlier) for earlier, later in zip(sent, sent[1:], strict=False))
+    return max((later - earlier, earlier) for earlier, later in pairwise(sent))
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:

@@ -44,7 +44,8 @@ in_root() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 HOME=/root 
 _FINISH = """\
 in_root "$1" apt-get clean
 rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*.bin "$1/etc/dpkg/dpkg.cfg.d/lab" "$1"/var/log/*.log \
-  "$1"/etc/ssh/ssh_host_* "$1/etc/machine-id" "$1/var/lib/dbus/machine-id" "$1/etc/hostname"
+  "$1"/etc/ssh/ssh_host_* "$1/etc/machine-id" "$1/var/lib/dbus/machine-id" "$1/etc/hostname" \
+  "$1/etc/resolv.conf"
 """
 
 _NODE_RECIPE = """\

@@ -95,7 +95,8 @@ def up(
     emit(
         as_json,
         {"lab": lab.name, "took_s": round(took_s, 2), "warm_s": round(warm_s, 2), **lab_status(lab)},
-        f"The lab is up after {took_s:.1f} s: node1 and node2 have booted" + (f" with {chosen.name}." if chosen else "."),
+        f"The lab is up after {took_s:.1f} s: node1 and node2 have booted"
+        + (f" with {chosen.name}." if chosen else "."),
         "Next:  ishmael lab form            make a cluster of them, as an admin would",
         "       ishmael lab shell node1     look around",
         "       ishmael lab down            take it all away",

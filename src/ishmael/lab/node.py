@@ -12,16 +12,14 @@ import shutil
 import struct
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ishmael.lab import cgroups, network
-from ishmael.lab.asterisk_files import asterisk_files
+from ishmael.lab import asterisk_files, cgroups, network, node_files
 from ishmael.lab.base import Base
 from ishmael.lab.build import isolated
-from ishmael.lab.node_files import system_files
 from ishmael.lab.plan import LabPlan, NodePlan
 from ishmael.lab.tools import children_of, clean_environment, run, started_at, wait_until
 from ishmael.words.errors import HostFault, RequestRefused
@@ -55,7 +53,7 @@ mount -t overlay overlay -o lowerdir={layer}/over:{node_root},upperdir=upper,wor
 mount -o loop disk.ext4 disk
 mount --bind disk/etc root/etc
 mount --bind disk/var root/var
-mount -t overlay overlay -o lowerdir={over}:{asterisk_root} root/opt/asterisk
+mount -t overlay overlay -o lowerdir={asterisk_root},upperdir=asterisk-upper,workdir=asterisk-work root/opt/asterisk
 umount --lazy disk
 export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 SYSTEMD_NSPAWN_API_VFS_WRITABLE=network
 exec systemd-nspawn --quiet --register=no --keep-unit --boot --directory={store}/root --machine={machine} \\
@@ -65,10 +63,13 @@ exec systemd-nspawn --quiet --register=no --keep-unit --boot --directory={store}
 
 # The staged files are the admin's; they are on the disk before the machine first boots.
 _PERSONALISE = """\
-store=$1 files=$2
+store=$1 files=$2 asterisk=$3
 mount -o loop "$store/disk.ext4" "$store/disk"
+for path in {data}; do cp -a "$asterisk/$path" "$store/disk/$path"; done
 cp -r --no-preserve=all "$files/." "$store/disk"
-chown -R {uid}:{uid} "$store/disk/etc/asterisk"
+mkdir -p "$store/disk/var/lib/asterisk/keys"
+chown -R {uid}:{uid} "$store/disk/etc/asterisk" "$store/disk/var/lib/asterisk"
+ln -s ../lab-echo.service "$store/disk/etc/systemd/system/multi-user.target.wants/lab-echo.service"
 for kind in ed25519 ecdsa; do
   ssh-keygen -q -t $kind -N '' -C root@{name} -f "$store/disk/etc/ssh/ssh_host_${{kind}}_key"
 done
@@ -108,17 +109,16 @@ class Node:
     def make(self, base: Base, asterisk_uid: int) -> None:
         """Make the node's disk and the scripts that boot it."""
         store, here = self.plan.store, self.plan.run_directory
-        for name in ("upper", "work", "root", "disk", "asterisk"):
+        for name in ("upper", "work", "root", "disk", "asterisk-upper", "asterisk-work"):
             (store / name).mkdir(parents=True)
         here.mkdir(parents=True, exist_ok=True)
         run(["cp", "--sparse=always", str(base.layer / "disk.ext4"), str(self.plan.image)])
         files = here / "files"
-        for path, content in {**system_files(self.plan), **asterisk_files()}.items():
-            target = files / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(content, encoding="utf-8")
-        script = _PERSONALISE.format(name=self.plan.name, uid=asterisk_uid)
-        run(isolated(script, str(store), str(files)))
+        _write_all(files, {**node_files.system_files(self.plan), **asterisk_files.asterisk_files()})
+        _write_all(store / "upper", {**node_files.program_files(), **asterisk_files.program_files()}, mode=0o755)
+        data = " ".join(asterisk_files.DATA)
+        script = _PERSONALISE.format(name=self.plan.name, uid=asterisk_uid, data=data)
+        run(isolated(script, str(store), str(files), str(base.asterisk_root)))
         shutil.rmtree(files)
         self._write_scripts(base)
 
@@ -135,7 +135,6 @@ class Node:
                 layer=base.layer,
                 node_root=base.node_root,
                 asterisk_root=base.asterisk_root,
-                over=store / "asterisk",
                 machine=self.plan.machine,
                 machine_id=self.plan.machine_id,
                 netns=self.plan.netns,
@@ -248,7 +247,9 @@ class Node:
             return said in ("running", "degraded")
 
         if not wait_until(booted, timeout_s, 0.1):
-            raise HostFault("node-slow", f"{self.plan.name} has not booted in {timeout_s:.0f} s ({said or 'no answer'}).")
+            raise HostFault(
+                "node-slow", f"{self.plan.name} has not booted in {timeout_s:.0f} s ({said or 'no answer'})."
+            )
         if said == "degraded":
             failed = self.exec(["systemctl", "list-units", "--failed", "--plain", "--no-legend"]).stdout
             units = ", ".join(line.split()[0] for line in failed.splitlines() if line)
@@ -293,6 +294,14 @@ class Node:
             Path("/run/systemd/nspawn/propagate", self.plan.machine).rmdir()
 
 
+def _write_all(root: Path, files: Mapping[str, str], mode: int = 0o644) -> None:
+    for path, content in files.items():
+        target = root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(content, encoding="utf-8")
+        target.chmod(mode)
+
+
 def _is_init(pid: int) -> bool:
     """Whether this process is the first of a PID namespace below ours (proc(5), NSpid)."""
     with suppress(FileNotFoundError, ProcessLookupError):
@@ -306,4 +315,3 @@ def loop_devices(image: Path) -> list[str]:
     """Loop devices that hold an image."""
     shown = run(["losetup", "--associated", str(image), "--noheadings", "--output", "NAME"], check=False).stdout
     return shown.split()
-

@@ -14,6 +14,9 @@ import typer
 from rich.console import Console
 
 from ishmael.lab import base, faults, lifecycle, state
+from ishmael.lab import call as call_module
+from ishmael.lab.asterisk_files import PHONES
+from ishmael.lab.client import Phones
 from ishmael.lab.node import EXIT_TIMED_OUT, Node
 from ishmael.lab.plan import DEFAULT_NAME, LabPlan
 from ishmael.lab.status import lab_status
@@ -222,3 +225,43 @@ def heal(lab_name: LabName = DEFAULT_NAME, as_json: Json = False) -> None:
     healed = faults.heal(lab)
     name, node = healed or (None, None)
     emit(as_json, {"fault": name, "node": node}, f"{name} on {node} is undone." if healed else "Nothing to heal.")
+
+
+@app.command()
+def register(
+    phones: Annotated[int, typer.Option("--phones", min=1, max=10, help="How many.")] = 2,
+    lab_name: LabName = DEFAULT_NAME,
+    as_json: Json = False,
+) -> None:
+    """Register phones at the cluster IP and ask Asterisk whether it knows them."""
+    lab = _ready(lab_name)
+    with Phones(lab) as box:
+        results = call_module.register(lab, box, PHONES[:phones])
+    good = all(result["registered"] for result in results)
+    lines = (
+        f"{r['phone']}: {'registered' if r['registered'] else 'NOT registered'} on {r['node']} in {r['took_ms']} ms"
+        for r in results
+    )
+    emit(as_json, {"registered": good, "phones": results}, *lines)
+    raise typer.Exit(0 if good else 5)
+
+
+@app.command()
+def call(
+    count: Annotated[int, typer.Option("--count", min=1, help="How many calls; up to five at a time.")] = 1,
+    echo: Annotated[bool, typer.Option("--echo", help="Call Asterisk's echo instead of another phone.")] = False,
+    lab_name: LabName = DEFAULT_NAME,
+    as_json: Json = False,
+) -> None:
+    """Let phones register and call over the cluster IP: answered, two seconds of audio both ways, seen by Asterisk."""
+    lab = _ready(lab_name)
+    results = call_module.calls(lab, count, echo=echo)
+    good = sum(result["verified"] for result in results)
+    lines = (
+        f"{r['from']} -> {r['to']}: {'answered' if r['answered'] else 'NOT answered'} by {r['node']} in {r['setup_ms']} ms, "
+        f"audio {r['rtp_sent']} packets out, {r['rtp_received']} in; Asterisk saw {r['asterisk_received']} and "
+        f"sent {r['asterisk_sent']}"
+        for r in results
+    )
+    emit(as_json, {"calls": results, "verified": good}, *lines, f"{good} of {len(results)} calls verified in Asterisk.")
+    raise typer.Exit(0 if good == len(results) else 5)

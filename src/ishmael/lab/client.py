@@ -18,12 +18,17 @@ from ishmael.words.errors import HostFault
 ORDER_TIMEOUT_S = 20.0
 
 
-def command(lab: LabPlan, words: Sequence[str]) -> list[str]:
-    """The command line, on the host, that runs a command on the client."""
+def member(lab: LabPlan, words: Sequence[str]) -> list[str]:
+    """The command line that runs a command on the host, but as one of the lab, so that `lab down` ends it."""
     cgroups.create(f"{lab.cgroup}/client")
     groups = " ".join(str(directory) for directory in cgroups.directories(f"{lab.cgroup}/client"))
     enter = 'for g in $1; do echo $$ >"$g/cgroup.procs"; done; shift; exec "$@"'
-    return ["sh", "-euc", enter, "lab-client", groups, "ip", "netns", "exec", lab.client_netns, *words]
+    return ["sh", "-euc", enter, "lab-client", groups, *words]
+
+
+def command(lab: LabPlan, words: Sequence[str]) -> list[str]:
+    """The command line, on the host, that runs a command on the client."""
+    return member(lab, ["ip", "netns", "exec", lab.client_netns, *words])
 
 
 class Phones:
@@ -45,7 +50,9 @@ class Phones:
     def __enter__(self) -> Phones:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:

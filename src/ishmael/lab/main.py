@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -14,15 +16,18 @@ import typer
 from rich.console import Console
 
 from ishmael.lab import base, faults, lifecycle, state
+from ishmael.lab import bench as bench_module
 from ishmael.lab import call as call_module
 from ishmael.lab.asterisk_files import PHONES
 from ishmael.lab.client import Phones
+from ishmael.lab.cluster import Cluster
 from ishmael.lab.node import EXIT_TIMED_OUT, Node
-from ishmael.lab.plan import DEFAULT_NAME, LabPlan
+from ishmael.lab.plan import CLUSTER_IP, DEFAULT_NAME, LabPlan
 from ishmael.lab.status import lab_status
 from ishmael.words.errors import RequestRefused
 
 SCHEMA = 1
+CHECKOUT = Path(__file__).resolve().parents[3]
 HELP = """Two real nodes on one machine: try the product, rehearse an upgrade, reproduce a fault.
 
 Each node is a whole Debian system with the product's package installed; between them run an internal cable and a
@@ -90,8 +95,7 @@ def up(
     The first time builds a base in /var/cache/ishmael-lab, which takes one to two minutes. Ctrl-C leaves nothing.
     """
     lab = _lab(lab_name)
-    checkout = Path(__file__).resolve().parents[3]
-    chosen = None if no_package else (package.resolve() if package else base.newest_package(checkout))
+    chosen = None if no_package else (package.resolve() if package else base.newest_package(CHECKOUT))
     begun = time.monotonic()
     warm_s = lifecycle.up(lab, chosen, say)
     took_s = time.monotonic() - begun
@@ -265,3 +269,66 @@ def call(
     )
     emit(as_json, {"calls": results, "verified": good}, *lines, f"{good} of {len(results)} calls verified in Asterisk.")
     raise typer.Exit(0 if good == len(results) else 5)
+
+
+@app.command()
+def form(lab_name: LabName = DEFAULT_NAME, as_json: Json = False) -> None:
+    """Make a cluster of the two nodes with the product's own commands: set up master, prepare slave, add slave."""
+    lab = _ready(lab_name)
+    begun = time.monotonic()
+    cluster = Cluster(lab)
+    cluster.form(say)
+    took_s = round(time.monotonic() - begun, 2)
+    emit(
+        as_json,
+        {"state": "complete", "took_s": took_s, "cluster_ip": CLUSTER_IP},
+        f"The cluster is complete after {took_s} s: {CLUSTER_IP} serves.",
+        "Next:  ishmael lab call             two phones talk over it",
+        "       ishmael lab fault power-cut  the master loses its power",
+        "       ishmael lab exec node1 -- ishmael status",
+    )
+
+
+bench = typer.Typer(help="Measure the product in the lab.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
+
+
+@bench.command()
+def failover(
+    runs: Annotated[int, typer.Option("--runs", min=1, help="How often each fault.")] = 10,
+    fault_names: Annotated[
+        Optional[list[str]],  # noqa: UP045 - Typer reads it at run time
+        typer.Option("--fault", help="Which; repeatable. Else power-cut and planned."),
+    ] = None,
+    keep: Annotated[
+        Optional[Path],  # noqa: UP045 - Typer reads it at run time
+        typer.Option("--keep", file_okay=False, help="Directory for the raw samples."),
+    ] = None,
+    lab_name: LabName = DEFAULT_NAME,
+    as_json: Json = False,
+) -> None:
+    """Cause faults on the master and measure how long a client waits: one JSON object a run, a summary at the end.
+
+    Brings a lab up and forms the cluster when there is none, and takes it down again afterwards.
+    """
+    need_root()
+    lab = LabPlan(lab_name)
+    names = tuple(faults.named(name).name for name in fault_names or ("power-cut", "planned"))
+    with lab_at_work(lab):
+        summary = bench_module.failover(lab, names, runs, keep, say)
+    emit(as_json, {"summary": summary}, json.dumps({"summary": summary}))
+
+
+@contextmanager
+def lab_at_work(lab: LabPlan) -> Iterator[None]:
+    """A lab with a complete cluster: the one that is up, or one of our own for the time being."""
+    now = state.load(lab)
+    if now is not None and now.phase == "up":
+        yield
+        return
+    lifecycle.up(lab, base.newest_package(CHECKOUT), say)
+    try:
+        Cluster(lab).form(say)
+        yield
+    finally:
+        lifecycle.down(lab)

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ishmael.lab import plan
+from ishmael.lab import client, plan
 from ishmael.lab.holders import both_ms
 from ishmael.lab.lifecycle import nodes_of
 from ishmael.lab.plan import LabPlan
@@ -68,8 +68,8 @@ class Measurement:
         nodes = [f"{n.plan.name}={n.plan.netns}={n.init_pid or 0}" for n in nodes_of(self._lab)]
         probe = [*python, "ishmael.lab.probe", plan.CLUSTER_IP, "--echo-port", str(plan.ECHO_PORT)]
         commands = [
-            ["ip", "netns", "exec", self._lab.client_netns, *probe],
-            [*python, "ishmael.lab.holders", plan.CLUSTER_IP, *nodes],
+            client.command(self._lab, probe),
+            client.member(self._lab, [*python, "ishmael.lab.holders", plan.CLUSTER_IP, *nodes]),
         ]
         for command in commands:
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -41,7 +41,7 @@ def up(lab: LabPlan, package: Path | None, say: Say) -> float:
         RequestRefused: it is up, or another process brings it up.
         HostFault: something failed; everything made was taken away again.
     """
-    _refuse_if_up(lab)
+    refuse_if_up(lab)
     if leftovers(lab):
         say("cleaning up what a lab that crashed has left")
         down(lab)
@@ -77,7 +77,8 @@ def _boot_nodes(lab: LabPlan, parts: base.Base) -> None:
         list(pool.map(Node.wait_running, nodes))
 
 
-def _refuse_if_up(lab: LabPlan) -> None:
+def refuse_if_up(lab: LabPlan) -> None:
+    """Raise ``RequestRefused`` when the lab is up, or another process brings it up."""
     now = state.load(lab)
     if now is None:
         return

@@ -46,7 +46,7 @@ _err = Console(stderr=True, highlight=False)
 
 def say(line: str) -> None:
     """A line of progress, for a person."""
-    _err.print(f"lab: {line}", markup=False)
+    _err.print(f"lab: {line}", markup=False, soft_wrap=True)
 
 
 def emit(as_json: bool, result: dict[str, Any], *lines: str) -> None:

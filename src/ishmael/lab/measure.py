@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -29,7 +29,7 @@ class Measured:
     """What a client saw of one fault. All times in milliseconds.
 
     Args:
-        gap_ms: longest time between two answered echo questions, one of them asked every 2 ms.
+        gap_ms: longest silence of the echo service, asked every 2 ms.
         sip_gap_ms: the same for SIP OPTIONS, asked every 20 ms; none when SIP was never answered.
         dual_ms: time in which both nodes held the cluster IP, sampled every 5 ms.
         changes: how often another node answered than before.
@@ -97,12 +97,12 @@ class Measurement:
         echo = sorted(probed["echo"]["answered"])
         if len(echo) < 2:
             raise HostFault("cluster-ip-silent", "The cluster IP did not answer the probe.", "ishmael lab status")
-        gap_s, from_s = _longest_gap([sent for sent, _, _ in echo])
-        sip = sorted(sent for sent, _, _ in probed["sip"]["answered"])
+        gap_s, from_s = longest_gap(probed["echo"])
+        sip = probed["sip"]["answered"]
         who = [name for _, _, name in echo]
         return Measured(
             gap_ms=round(gap_s * 1000, 1),
-            sip_gap_ms=round(_longest_gap(sip)[0] * 1000, 1) if len(sip) > 1 else None,
+            sip_gap_ms=round(longest_gap(probed["sip"])[0] * 1000, 1) if len(sip) > 1 else None,
             dual_ms=round(both_ms(list(held.values())), 1),
             changes=sum(a != b for a, b in pairwise(who)),
             late_ms=round(max(probed["echo"]["late_ms"], default=0.0), 1),
@@ -112,9 +112,16 @@ class Measurement:
         )
 
 
-def _longest_gap(sent: Sequence[float]) -> tuple[float, float]:
-    """The longest time between two neighbours, and where it began, in seconds."""
-    return max((later - earlier, earlier) for earlier, later in pairwise(sent))
+def longest_gap(track: Mapping[str, Any]) -> tuple[float, float]:
+    """The longest silence a client saw, and where it began, in seconds.
+
+    Silence runs between the sending of two answered questions, or the coming of two answers, whichever is longer: a
+    question that waited in a queue and was answered late does not shorten it. It lasts to the end if nothing came since.
+    """
+    sent = sorted(at for at, _, _ in track["answered"])
+    came = sorted(at for _, at, _ in track["answered"])
+    spans = [span for times in (sent, [*came, track["ended_s"]]) for span in pairwise(times)]
+    return max((later - earlier, earlier) for earlier, later in spans)
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:

@@ -149,7 +149,13 @@ def main() -> None:
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(5))
     tracks = run(options.server, options.echo_port, options.echo_ms, options.sip_ms)
     result = {
-        track.name: {"asked": track.asked, "answered": track.answered, "late_ms": sorted(track.late_ms)[-20:]}
+        track.name: {
+            "asked": track.asked,
+            "answered": track.answered,
+            "unanswered": list(track.sent.values()),
+            "late_ms": sorted(track.late_ms)[-20:],
+            "ended_s": time.monotonic(),
+        }
         for track in tracks
     }
     sys.stdout.write(json.dumps(result) + "\n")

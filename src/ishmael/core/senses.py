@@ -154,10 +154,10 @@ def _corosync(s: State, e: ev.CorosyncChanged, out: Outbox) -> None:
 
 
 def _view(s: State, e: ev.ViewChanged, out: Outbox) -> None:
-    if (e.members, e.quorate) == (s.members, s.quorate):
-        return
+    changed = e.members != s.members
     s.members, s.quorate = e.members, e.quorate
-    out.tell("view-changed", "", "The group of keepers changed.", members=sorted(e.members), quorate=e.quorate)
+    if changed:
+        out.tell("view-changed", "", "The group of keepers changed.", members=sorted(e.members), quorate=e.quorate)
 
 
 def _peer_frame(s: State, _e: ev.PeerFrameSeen, _out: Outbox) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ishmael.core import commands as do
 from ishmael.core import events as ev
+from ishmael.core import facts
 from ishmael.core.machine import step
 from ishmael.core.messages import Beat, Message, message_to_bytes
 from ishmael.core.state import Config, State
@@ -27,6 +28,7 @@ from ishmael.words.profile import Profile
 from ishmael.words.settings import Settings
 
 _OUTBOX_MAX = 16
+_EVENTS_BYTES_MAX = 8_000_000
 
 
 def monotonic_ms() -> int:
@@ -136,6 +138,8 @@ class Driver:
         """Feed a tick, and send what Corosync would not take before."""
         while self._unsent and self.corosync.send(message_to_bytes(self._unsent[0])):
             self._unsent.popleft()
+        if self.wires is not None and not facts.suspects(self.state):
+            self.wires.stop_listening()
         self.feed(ev.Ticked(boot_ms()))
 
     def _services_ended(self, opened: bool, failures: list[str]) -> None:
@@ -192,6 +196,8 @@ class Driver:
 
     def _probe_peer(self, _command: do.ProbePeer) -> None:
         if self.wires is not None:
+            for event in self.wires.listen_for_life():
+                self.feed(event)
             self.wires.probe_peer()
 
     def _probe_holder(self, _command: do.ProbeHolder) -> None:
@@ -224,7 +230,7 @@ class Driver:
     def _tell(self, notice: Notice) -> None:
         entry = self._entry(notice)
         self.recorder.tell(entry)
-        self.disk.append(self._events_path, json.dumps(entry).encode() + b"\n")
+        self.disk.append(self._events_path, json.dumps(entry).encode() + b"\n", _EVENTS_BYTES_MAX)
         print(f"{notice.kind}: {notice.why} {json.dumps(dict(notice.facts))}", flush=True)
 
     def _entry(self, notice: Notice) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 from ishmael.core import events as ev
-from ishmael.keeper.arp import ArpFrame, ArpPort
+from ishmael.keeper.arp import ArpFrame, ArpPort, PeerEar
 from ishmael.words.roles import Network
 from ishmael.words.settings import NodeSettings, Settings
 
@@ -32,11 +33,46 @@ class Wires:
         self.who = Whereabouts(me, settings.peer_of(me.id), settings.cluster_ip, frozenset(settings.references))
         self.ports = {Network.PHONE: ArpPort(me.phone_nic), Network.INTERNAL: ArpPort(me.internal_nic)}
         self._reference_macs: dict[str, str] = {}
+        self._ears: dict[Network, PeerEar] = {}
+        self._listen()
+
+    def _listen(self) -> None:
+        """Let the kernel drop what concerns nobody here: a busy network must not wake the keeper."""
+        who = self.who
+        own = (who.peer.phone_ip, who.peer.internal_ip) if who.peer is not None else ()
+        for port in self.ports.values():
+            port.listen_for((who.cluster_ip, *who.references, *own), who.peer.macs if who.peer is not None else ())
 
     def close(self) -> None:
         """Close the sockets."""
+        self.stop_listening()
         for port in self.ports.values():
             port.close()
+
+    def listen_for_life(self) -> list[ev.Event]:
+        """While the peer is suspected every frame of its hardware addresses counts, not ARP alone.
+
+        Returns:
+            One event for each network on which it was seen since last asked.
+        """
+        if self.who.peer is None:
+            return []
+        peer = self.who.peer
+        for network, nic, mac in (
+            (Network.PHONE, self.who.me.phone_nic, peer.phone_mac),
+            (Network.INTERNAL, self.who.me.internal_nic, peer.internal_mac),
+        ):
+            if network not in self._ears:
+                # A NIC that is gone hears nothing; the next probe tries again.
+                with contextlib.suppress(OSError):
+                    self._ears[network] = PeerEar(nic, mac)
+        return [ev.PeerFrameSeen(network) for network, ear in self._ears.items() if ear.heard()]
+
+    def stop_listening(self) -> None:
+        """The peer is no longer suspected."""
+        for ear in self._ears.values():
+            ear.close()
+        self._ears.clear()
 
     def read(self, network: Network, wants_frames: bool) -> list[ev.Event]:
         """What the frames waiting on a network say; one event of each kind is enough.
@@ -77,6 +113,8 @@ class Wires:
         """Throw away what waits: it is from before a pause."""
         for port in self.ports.values():
             port.read()
+        for ear in self._ears.values():
+            ear.heard()
 
     def ask_references(self) -> None:
         """Ask every reference once."""

@@ -26,7 +26,7 @@ class Cluster:
 
     def __init__(self, lab: LabPlan) -> None:
         self._lab = lab
-        self._nodes = nodes_of(lab)
+        self.nodes = nodes_of(lab)
 
     def status(self, node: Node) -> dict[str, Any] | None:
         """What ``ishmael status --json`` says on a node; none when it is off or gives no answer."""
@@ -41,7 +41,7 @@ class Cluster:
 
     def master(self) -> Node | None:
         """The node that says it is master."""
-        for node in self._nodes:
+        for node in self.nodes:
             status = self.status(node)
             if status is not None and status.get("role") == "master":
                 return node
@@ -49,7 +49,7 @@ class Cluster:
 
     def is_complete(self) -> bool:
         """A master says that the cluster is complete and a failover is possible."""
-        for node in self._nodes:
+        for node in self.nodes:
             status = self.status(node)
             if status is not None and status.get("role") == "master":
                 return status.get("state") == "complete" and bool(status.get("failover_possible"))
@@ -62,7 +62,7 @@ class Cluster:
             HostFault: it is not in time; says what each node thinks.
         """
         if not wait_until(self.is_complete, timeout_s, 0.1):
-            said = {node.plan.name: _brief(self.status(node)) for node in self._nodes}
+            said = {node.plan.name: _brief(self.status(node)) for node in self.nodes}
             raise HostFault("not-complete", f"The cluster is not complete after {timeout_s:.0f} s: {said}.")
 
     def wait_role(self, node: Node, role: str, timeout_s: float = COMPLETE_TIMEOUT_S) -> None:
@@ -101,7 +101,7 @@ class Cluster:
         Raises:
             HostFault: one of them failed.
         """
-        first, second = self._nodes
+        first, second = self.nodes
         say(f"setting up the master on {first.plan.name}")
         references = ("--reference", plan.GATEWAY_IP, "--reference", plan.REFERENCE_IP)
         nics = ("--phone-nic", plan.PHONE_NIC, "--internal-nic", plan.CABLE_NIC)
@@ -125,7 +125,7 @@ class Cluster:
         if not wait_until(lambda: self.master() is not None, COMPLETE_TIMEOUT_S, 0.1):
             raise HostFault("no-master", "No node says that it is master.")
         master = self.master()
-        other = next(node for node in self._nodes if node is not master)
+        other = next(node for node in self.nodes if node is not master)
         if master is None:
             raise HostFault("no-master", "The master has gone again.")
         self.wait_role(other, "standby")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ishmael.core import commands as do
+from ishmael.core.messages import Withdraw
 from ishmael.core.outbox import Outbox
 from ishmael.core.state import Claim, ProbeSense, Saving, State, VacancySense
 from ishmael.words.record import Record
@@ -68,11 +69,11 @@ def become_master(s: State, out: Outbox) -> None:
     enter(s, Role.MASTER)
     s.refreshed_ms = s.now_ms
     s.announced, s.announce_from_ms = 1, s.now_ms
-    s.withdrawn_ms, s.slave_let_go, s.let_go_ms = -1, True, -1
+    s.let_go_ms = -1
     s.granted_ms = s.now_ms
-    s.synchronous, s.in_step = False, False
-    out.do(do.Announce(), do.OpenWorkload())
     record = made.record if made is not None else s.record
+    _replicate(s, out, record)
+    out.do(do.Announce(), do.OpenWorkload())
     if record is not None and record.taking:
         save(s, out, replace(record, taking=False, revision=record.revision + 1))
     if made is not None:
@@ -86,12 +87,26 @@ def become_master(s: State, out: Outbox) -> None:
         )
 
 
+def _replicate(s: State, out: Outbox, record: Record | None) -> None:
+    """Make replication what the record says; what an earlier life or an earlier master left behind is not known.
+
+    A record with a fit slave promises that every acknowledged commit is on it, so commits wait from the first one on.
+    """
+    fit = record is not None and record.slave_fit
+    s.withdrawn_ms, s.slave_let_go = -1, not fit
+    s.in_step, s.in_step_why = False, "not reported yet"
+    s.synchronous, s.synchronous_wanted = fit, fit
+    out.do(do.SetSynchronous(fit))
+
+
 def resume_role(s: State, out: Outbox) -> None:
     """Keep the role of an earlier life of this keeper whose lease still runs."""
     enter(s, Role.MASTER)
     s.refreshed_ms = -1
     s.announced, s.announce_from_ms = 1, s.now_ms
-    out.do(do.RefreshAddress(), do.Announce(), do.OpenWorkload())
+    out.do(do.RefreshAddress())
+    _replicate(s, out, s.record)
+    out.do(do.Announce(), do.OpenWorkload())
     out.tell("kept-role", "7", "The keeper was restarted; this node is still master.")
 
 
@@ -100,6 +115,9 @@ def let_go(s: State, out: Outbox, rule: str, why: str, **facts: Any) -> None:
     drop(s, out)
     out.do(do.CloseWorkload(s.config.times.release_ms))
     s.claim = None
+    if s.handing is not None:
+        out.refuse(s.handing.ticket, "let-go", f"This node had to let go meanwhile: {why}", "See ishmael events.")
+        out.do(do.Send(Withdraw(s.handing.offer)))
     enter(s, Role.WAITING)
     s.let_go_ms = s.now_ms
     s.opened = False

@@ -15,6 +15,9 @@ from ishmael.words.roles import Role
 _ANNOUNCE_MS = (50, 200, 500, 1000, 2000, 4000, 8000)
 _ANNOUNCE_EVERY_MS = 30000
 _SLOW = 5
+# How long one lost answer makes this node ask more often before it believes a silence.
+_LOSSY_MS = 2000
+_LOST_FOR_GOOD = 8
 
 
 def perform(s: State, out: Outbox) -> None:
@@ -32,7 +35,7 @@ def perform(s: State, out: Outbox) -> None:
 
 
 def _refresh(s: State, out: Outbox) -> None:
-    if s.role is not Role.MASTER or s.paused_ms >= 0 or not s.holds:
+    if not facts.serving(s) or s.paused_ms >= 0 or not s.holds:
         return
     if s.refreshed_ms < 0 or s.now_ms - s.refreshed_ms >= s.config.times.refresh_ms:
         s.refreshed_ms = s.now_ms
@@ -70,6 +73,8 @@ def _unable_because(s: State) -> str:
         return f"it is {s.role}"
     if s.hold:
         return "an admin holds takeovers"
+    if s.save_failed_ms >= 0:
+        return f"its record cannot be written: {s.save_failed_why}"
     return ""
 
 
@@ -80,8 +85,10 @@ def _references(s: State, out: Outbox) -> None:
         return
     s.reference_ask_ms = s.now_ms
     s.references = {name: _asked_again(sense, s.now_ms) for name, sense in s.references.items()}
-    misses = sum(min(sense.missed, 1) for sense in s.references.values())
-    s.lossy = 0 < misses < len(s.references)
+    # A reference that was there a moment ago and missed one ask: frames are being lost, or it just went.
+    if any(0 < sense.missed < _LOST_FOR_GOOD for sense in s.references.values()):
+        s.loss_ms = s.now_ms
+    s.lossy = s.loss_ms >= 0 and s.now_ms - s.loss_ms < _LOSSY_MS
     if facts.sees_reference(s):
         s.reference_lost_ms = -1
     elif s.reference_lost_ms < 0:
@@ -108,14 +115,15 @@ def _probe_peer(s: State, out: Outbox) -> None:
     if p.last_ms < 0:
         # What was seen before the first ask is no answer to it.
         p = ProbeSense(cluster_ms=p.cluster_ms)
-    silent, released = p.silent, p.released
+    silent, released, without = p.silent, p.released, p.without_cluster
     if p.last_ms >= 0:
         silent = 0 if p.life else silent + 1
+        without = 0 if p.cluster else without + 1
         if p.cluster:
             released = 0
         elif p.own:
             released += 1
-    s.probe = ProbeSense(last_ms=s.now_ms, silent=silent, released=released, cluster_ms=p.cluster_ms)
+    s.probe = ProbeSense(s.now_ms, silent, released, without, cluster_ms=p.cluster_ms)
     if p.cluster and "cluster-link-lost" not in s.reported:
         s.reported |= {"cluster-link-lost"}
         out.tell(
@@ -126,7 +134,9 @@ def _probe_peer(s: State, out: Outbox) -> None:
 
 def _probe_holder(s: State, out: Outbox) -> None:
     waiting = s.role is Role.WAITING or (s.role is Role.HANDING and not s.holds)
-    doubtful = s.role is Role.MASTER and (s.paused_ms >= 0 or s.conflict_ms >= 0)
+    # Unheard, a slave that may be fit may have taken over, and only its frames could tell (a stopped virtual machine).
+    unheard = s.record is not None and s.record.slave_fit and not facts.hears(s)
+    doubtful = facts.serving(s) and (s.paused_ms >= 0 or s.conflict_ms >= 0 or unheard)
     if not (waiting or doubtful):
         return
     if doubtful and s.conflict_ms >= 0 and s.now_ms - s.conflict_last_ms > 1000:
@@ -145,7 +155,7 @@ def _probe_holder(s: State, out: Outbox) -> None:
 
 
 def _announce(s: State, out: Outbox) -> None:
-    if s.role is not Role.MASTER or s.announce_from_ms < 0 or not s.holds:
+    if not facts.serving(s) or s.announce_from_ms < 0 or not s.holds:
         return
     at = s.announced - 1
     due_ms = (

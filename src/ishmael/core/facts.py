@@ -7,6 +7,14 @@ from ishmael.core.state import State
 from ishmael.words.record import Epoch
 from ishmael.words.roles import Role
 
+SAVE_AGAIN_MS = 1000
+"""A save that failed is not tried again before, ms."""
+
+
+def may_save(s: State) -> bool:
+    """No record is on its way, and the disk did not just fail."""
+    return s.saving is None and not (s.save_failed_ms >= 0 and s.now_ms - s.save_failed_ms < SAVE_AGAIN_MS)
+
 
 def fresh_nonce(s: State) -> Nonce:
     """A nonce whose age only this keeper can tell."""
@@ -54,8 +62,9 @@ def probes_needed(s: State) -> int:
 
 
 def suspects(s: State) -> bool:
-    """The master has not been heard for ``suspect_ms``: probe it."""
-    return s.role is Role.SLAVE and s.now_ms - s.peer_ms >= s.config.times.suspect_ms
+    """The master has not been heard for ``suspect_ms``: probe it. A master without its own Corosync looks for its slave."""
+    looking = s.role is Role.SLAVE or (s.role is Role.MASTER and s.corosync_lost_ms >= 0 and s.config.peer != 0)
+    return looking and s.now_ms - s.peer_ms >= s.config.times.suspect_ms
 
 
 def silent(s: State) -> bool:
@@ -64,10 +73,19 @@ def silent(s: State) -> bool:
 
 
 def released(s: State) -> bool:
-    """Rule 3b: the peer's own address answers, the cluster IP does not, in N paired probes."""
+    """Rule 3b: the peer's own telephone address answers, the cluster IP does not, in N paired probes.
+
+    Its answer on the cable says nothing: its telephone NIC, or the way to it, may be dead while the phones reach it.
+    """
     needed = s.config.times.probes_when_lossy if s.lossy else s.config.times.released_probes
     last_ms = max(s.peer_ms, s.probe.cluster_ms)
     return s.now_ms - last_ms >= s.config.times.take_min_ms and s.probe.released >= needed
+
+
+def unanswered(s: State) -> bool:
+    """Rule 8: the peer's machine lives somehow, and for long nobody has answered for the cluster IP."""
+    last_ms = max(s.peer_ms, s.probe.cluster_ms)
+    return s.now_ms - last_ms >= s.config.times.take_min_ms and s.probe.without_cluster >= probes_needed(s)
 
 
 def vacant(s: State) -> bool:
@@ -79,6 +97,12 @@ def unheld_since(s: State, from_ms: int) -> bool:
     """Asked without a gap since ``from_ms``, with a reference in sight all the time, and nobody held the cluster IP."""
     slack_ms = 3 * s.config.times.probe_ms
     return vacant(s) and 0 <= s.vacancy.since_ms <= from_ms + slack_ms
+
+
+def serving(s: State) -> bool:
+    """Master in deed: also while a hand-over is offered and nothing has been released yet."""
+    handing = s.role is Role.HANDING and s.handing is not None and s.let_go_ms < s.handing.since_ms
+    return s.role is Role.MASTER or handing
 
 
 def peer_serves(s: State) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ishmael.core import rules_admin as admin
+from ishmael.core import rules_leaving as leaving
 from ishmael.core import rules_master as master
 from ishmael.core import rules_slave as slave
 from ishmael.core import rules_waiting as waiting
@@ -65,16 +66,16 @@ RULES: tuple[Rule, ...] = (
     ),
     _row(
         "6a",
-        (_R.MASTER,),
+        _SERVING,
         (_R.WAITING,),
         master.conflict_lost,
         master.yield_conflict,
         "Two nodes hold the cluster IP and it cannot be told which may.",
     ),
-    _row("9a", (_R.MASTER,), (_R.WAITING,), master.lapsed, master.on_lapse, "The lease on the cluster IP ran out."),
+    _row("9a", _SERVING, (_R.WAITING,), master.lapsed, master.on_lapse, "The lease on the cluster IP ran out."),
     _row(
         "9b",
-        (_R.MASTER,),
+        _SERVING,
         (_R.WAITING,),
         master.pause_unproven,
         master.on_pause,
@@ -82,7 +83,7 @@ RULES: tuple[Rule, ...] = (
     ),
     _row(
         "1",
-        (_R.MASTER,),
+        _SERVING,
         (_R.WAITING,),
         master.cut_off,
         master.on_cut_off,
@@ -90,7 +91,7 @@ RULES: tuple[Rule, ...] = (
     ),
     _row(
         "6b",
-        (_R.MASTER,),
+        _SERVING,
         (),
         master.conflict_seen,
         master.announce_again,
@@ -164,6 +165,14 @@ RULES: tuple[Rule, ...] = (
         "The master's machine answers, but it no longer holds the cluster IP.",
     ),
     # Nobody serves.
+    _row(
+        "7e",
+        (_R.SLAVE,),
+        (_R.WAITING,),
+        slave.master_idle,
+        slave.wait_for_a_master,
+        "The master is heard and serves no more.",
+    ),
     _row(
         "7a",
         (_R.WAITING,),
@@ -257,12 +266,36 @@ RULES: tuple[Rule, ...] = (
         "Recorded: commits no longer wait for the slave.",
     ),
     _row(
+        "F2",
+        (_R.MASTER,),
+        (_R.WAITING,),
+        leaving.own_corosync_lost,
+        leaving.release_silently,
+        "This node's own Corosync is lost; the slave sees the released cluster IP.",
+    ),
+    _row(
         "F4",
         (_R.MASTER,),
         (_R.HANDING,),
-        master.telephone_network_lost,
-        master.hand_over_network,
+        leaving.telephone_network_lost,
+        leaving.hand_over_network,
         "The telephone network is gone here and still there at the slave.",
+    ),
+    _row(
+        "10d",
+        (_R.MASTER,),
+        (_R.HANDING,),
+        leaving.disk_lost,
+        leaving.hand_over_disk,
+        "The record cannot be written in time; the slave's can.",
+    ),
+    _row(
+        "10e",
+        (_R.OUT, _R.WAITING, _R.SLAVE, _R.STANDBY, _R.MASTER),
+        (),
+        leaving.record_unwritten,
+        leaving.write_again,
+        "The record could not be written: try again.",
     ),
 )
 

@@ -31,10 +31,16 @@ def step_down(s: State, out: Outbox) -> None:
 
 
 def conflict_lost(s: State) -> bool:
-    """Rule 6: the peer keeps holding the cluster IP, and its epoch is not known to be lower."""
-    if s.conflict_ms < 0 or s.conflict_last_ms - s.conflict_ms < s.config.times.conflict_ms:
+    """Rule 6: the peer holds the cluster IP too, and its epoch is not known to be lower.
+
+    While a slave of mine may be fit, the peer may hold by right and I drop at the first frame. Otherwise its claim can
+    only be a wrong one (an old master that thaws; it drops by rule 9 within ``pause_drop_ms``) or one by rule 8: I wait
+    for a second frame, so that the right holder outlasts the wrong one.
+    """
+    if s.conflict_ms < 0 or _known_lower(s) or not facts.serving(s):
         return False
-    return not _known_lower(s)
+    may_be_right = s.record is not None and s.record.slave_fit
+    return may_be_right or s.conflict_last_ms - s.conflict_ms >= s.config.times.conflict_ms
 
 
 def _known_lower(s: State) -> bool:
@@ -52,19 +58,19 @@ def yield_conflict(s: State, out: Outbox) -> None:
 
 
 def conflict_seen(s: State) -> bool:
-    """Rule 6: a frame of the peer claims the cluster IP."""
-    return s.conflict_new
+    """Rule 6: a frame of the peer claims the cluster IP. Two holders answering each other must not fill the network."""
+    return s.conflict_new and s.now_ms - s.conflict_answered_ms >= s.config.times.tick_ms
 
 
 def announce_again(s: State, out: Outbox) -> None:
-    """Rule 6: the winner answers every frame of the loser; one who cannot tell yet asks who holds it."""
-    s.conflict_new = False
-    out.do(do.Announce(), do.ProbeHolder())
+    """Rule 6: the winner answers every frame of the loser (the duties ask who holds it, as long as that is in doubt)."""
+    s.conflict_new, s.conflict_answered_ms = False, s.now_ms
+    out.do(do.Announce())
 
 
 def lapsed(s: State) -> bool:
     """Rule 9: the kernel removed the address."""
-    return s.lapsed and s.role is Role.MASTER
+    return s.lapsed and facts.serving(s)
 
 
 def on_lapse(s: State, out: Outbox) -> None:
@@ -74,7 +80,12 @@ def on_lapse(s: State, out: Outbox) -> None:
 
 def pause_unproven(s: State) -> bool:
     """Rule 9: paused, and for ``pause_drop_ms`` nobody confirmed that this node may still serve."""
-    return s.paused_ms >= 0 and not _confirmed(s) and s.now_ms - s.paused_ms > s.config.times.pause_drop_ms
+    return (
+        facts.serving(s)
+        and s.paused_ms >= 0
+        and not _confirmed(s)
+        and s.now_ms - s.paused_ms > s.config.times.pause_drop_ms
+    )
 
 
 def _confirmed(s: State) -> bool:
@@ -106,7 +117,7 @@ def end_pause(s: State, _out: Outbox) -> None:
 
 def cut_off(s: State) -> bool:
     """Rule 1: neither the slave nor a reference for X."""
-    return facts.isolated(s)
+    return facts.serving(s) and facts.isolated(s)
 
 
 def on_cut_off(s: State, out: Outbox) -> None:
@@ -168,7 +179,7 @@ def slave_becomes_fit(s: State) -> bool:
     return (
         s.record is not None
         and not s.record.slave_fit
-        and s.saving is None
+        and facts.may_save(s)
         and s.synchronous
         and s.synchronous_wanted is None
         and facts.slave_in_order(s)
@@ -200,7 +211,10 @@ def withdraw_fitness(s: State, out: Outbox) -> None:
 
 def goes_alone(s: State) -> bool:
     """Rule 2: the slave is withdrawn or not heard, and its fitness has surely ended."""
-    if s.record is None or not s.record.slave_fit or s.saving is not None:
+    if s.record is None or not s.record.slave_fit or not facts.may_save(s):
+        return False
+    # The own Corosync's death is no loss of the slave: while the data streams, commits go on waiting for it.
+    if not s.corosync and s.in_step:
         return False
     return (s.withdrawn_ms >= 0 or not facts.hears(s)) and facts.may_go_alone(s)
 
@@ -244,20 +258,6 @@ def hand_over(s: State, out: Outbox, rule: str, why: str, ticket: int = 0) -> No
     out.tell("offered", rule, why, epoch=str(offered))
 
 
-def telephone_network_lost(s: State) -> bool:
-    """F4: no carrier or no reference here, and the slave answered three fresh probes after it was asked."""
-    lost = s.reference_lost_ms >= 0 or not s.phone_link
-    peer = s.peer
-    if not lost or peer is None or not facts.grants(s) or not facts.hears(s) or s.hold or s.saving is not None:
-        return False
-    return peer.references_good >= s.config.times.reference_good
-
-
-def hand_over_network(s: State, out: Outbox) -> None:
-    """F4: hand over."""
-    hand_over(s, out, "F4", "The telephone network is gone here and still there at the slave.")
-
-
 def accepted(s: State) -> bool:
     """Rule 4: the slave is ready; nothing has been released yet."""
     return s.handing is not None and s.handing.accept is not None and s.let_go_ms < s.handing.since_ms
@@ -280,11 +280,20 @@ def release_done(s: State) -> bool:
     h = s.handing
     if h is None or h.accept is None or s.holds or not h.closed or s.peer is None or not facts.hears(s):
         return False
-    if s.record is None or s.record.epoch != h.epoch:
+    if s.record is None or not (s.record.epoch == h.epoch or _record_hopeless(s, h)):
         return False
     again_ms = s.config.times.echo_ms
     due = h.go_ms < 0 or (s.now_ms - h.go_ms >= again_ms and s.now_ms - h.since_ms < s.config.times.release_ms + 1000)
     return due and s.peer.role is Role.SLAVE
+
+
+def _record_hopeless(s: State, h: Handing) -> bool:
+    """My disk cannot take "master = slave". The slave's has it, and mine still says "the slave was fit", with which a
+    node does not resume alone (rule 7): the go may leave."""
+    if s.record is None or not s.record.slave_fit:
+        return False
+    late = s.saving is not None and s.now_ms - s.saving.since_ms > s.config.times.save_ms
+    return late or (s.saving is None and s.save_failed_ms >= h.since_ms)
 
 
 def send_go(s: State, out: Outbox) -> None:
@@ -296,11 +305,12 @@ def send_go(s: State, out: Outbox) -> None:
 
 
 def slave_serves(s: State) -> bool:
-    """Rule 4: the slave says that it is master under the offered epoch or a higher one."""
+    """Rule 4: the slave is, or was, master under the offered epoch or a higher one: then its record is not *taking*."""
     h, peer = s.handing, s.peer
-    if h is None or peer is None or peer.record is None or peer.role is not Role.MASTER:
+    if h is None or peer is None or peer.record is None or facts.serving(s):
         return False
-    return facts.hears(s) and peer.record.epoch >= h.epoch
+    done = peer.role is Role.MASTER or (peer.record.master == s.config.peer and not peer.record.taking)
+    return facts.hears(s) and done and peer.record.epoch >= h.epoch
 
 
 def retire(s: State, out: Outbox) -> None:
@@ -341,6 +351,8 @@ def nobody_took(s: State) -> bool:
     h = s.handing
     if h is None or h.accept is None or s.let_go_ms < h.since_ms or s.saving is not None or s.paused_ms >= 0:
         return False
+    if facts.hears(s) and s.peer is not None and s.peer.role is not Role.SLAVE:
+        return False  # it is restarting, or on its way to serve: it goes first (rule 7b)
     from_ms = max(h.go_ms, s.granted_ms, s.let_go_ms)
     return (
         s.now_ms - from_ms > s.config.times.alone_ms

@@ -12,13 +12,16 @@ from ishmael.core.state import Accepted, Claim, State
 from ishmael.words.record import Epoch, Record
 from ishmael.words.roles import Role
 
+# Longer than a keeper takes to be restarted.
+_IDLE_MS = 2000
+
 
 def record_differs(s: State) -> bool:
     """A serving peer's record is newer than mine, or mine never was acted on."""
     peer = s.peer
     if not facts.peer_serves(s) or peer is None or peer.record is None or peer.record.taking or s.accepted is not None:
         return False
-    if s.saving is not None and s.saving.record == peer.record:
+    if (s.saving is not None and s.saving.record == peer.record) or (s.saving is None and not facts.may_save(s)):
         return False
     mine = s.record
     if mine is None or peer.record.order > mine.order:
@@ -71,6 +74,17 @@ def take_released(s: State, out: Outbox) -> None:
         s, out, "3b", "The master's machine answers, but it no longer holds the cluster IP.", _takeover_record(s, epoch),
         unheard_ms=s.now_ms - s.peer_ms, probes=s.probe.released,
     )  # fmt: skip
+
+
+def master_idle(s: State) -> bool:
+    """Rule 7: the master is heard, serves no more, and this node's fitness has ended."""
+    return facts.hears(s) and not facts.fit(s) and s.now_ms - max(s.peer_served_ms, s.role_since_ms) > _IDLE_MS
+
+
+def wait_for_a_master(s: State, out: Outbox) -> None:
+    """Rule 7: look for who may serve, like after a boot."""
+    acts.enter(s, Role.WAITING)
+    out.tell("waiting", "7", "The other node is heard and does not serve any more.")
 
 
 def offer_came(s: State) -> bool:

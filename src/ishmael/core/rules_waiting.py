@@ -10,6 +10,8 @@ from ishmael.core.state import State
 from ishmael.words.record import Record
 from ishmael.words.roles import Role
 
+_BUSY = (Role.MASTER, Role.TAKING, Role.HANDING)
+
 
 def claim_lost(s: State) -> bool:
     """The record failed or came too late, the address could not be taken, or a master is heard after all."""
@@ -91,18 +93,19 @@ def drop_wrong(s: State, out: Outbox) -> None:
 
 
 def _ready(s: State) -> bool:
-    return s.record is not None and s.saving is None and s.paused_ms < 0 and not facts.in_standby(s)
+    return s.record is not None and facts.may_save(s) and s.paused_ms < 0 and not facts.in_standby(s)
 
 
 def _mine(s: State, record: Record | None) -> bool:
     return record is not None and record.master == s.config.me and s.config.me not in record.standby
 
 
-def _resume(s: State, out: Outbox, rule: str, why: str) -> None:
-    if s.record is None:
+def _resume(s: State, out: Outbox, rule: str, why: str, record: Record | None, *, slave_fit: bool) -> None:
+    if record is None:
         return
     epoch = facts.epoch_above(s)
-    acts.claim(s, out, rule, why, replace(s.record, epoch=epoch, master=s.config.me, taking=True, revision=0))
+    claimed = replace(record, epoch=epoch, master=s.config.me, taking=True, slave_fit=slave_fit, revision=0)
+    acts.claim(s, out, rule, why, claimed)
 
 
 def resumes_alone(s: State) -> bool:
@@ -121,7 +124,8 @@ def _peer_knows_better(s: State) -> bool:
 
 def resume_alone(s: State, out: Outbox) -> None:
     """Rule 7: claim."""
-    _resume(s, out, "7a", "Recorded as master without a fit slave, and nobody holds the cluster IP.")
+    why = "Recorded as master without a fit slave, and nobody holds the cluster IP."
+    _resume(s, out, "7a", why, s.record, slave_fit=False)
 
 
 def resumes_with_peer(s: State) -> bool:
@@ -129,22 +133,22 @@ def resumes_with_peer(s: State) -> bool:
     peer = s.peer
     if not _ready(s) or not facts.hears(s) or peer is None or peer.record is None or s.record is None:
         return False
-    if peer.role not in (Role.WAITING, Role.SLAVE, Role.STANDBY) or not facts.vacant(s):
+    released = peer.role is Role.HANDING and peer.record.master == s.config.me
+    if not (released or peer.role in (Role.WAITING, Role.SLAVE, Role.STANDBY)) or not facts.vacant(s):
         return False
     best = max(s.record, peer.record, key=lambda record: record.order)
     return _mine(s, best) and facts.sees_reference(s)
 
 
 def resume_with_peer(s: State, out: Outbox) -> None:
-    """Rule 7: claim, on the higher of both records."""
-    if (
-        s.peer is not None
-        and s.peer.record is not None
-        and s.record is not None
-        and s.peer.record.order > s.record.order
-    ):
-        s.record = s.peer.record
-    _resume(s, out, "7b", "Both nodes agree who was master last.")
+    """Rule 7: claim, on the higher of both records.
+
+    A fit slave stays fit: its data has all that was acknowledged, and commits wait for it from the first one on.
+    """
+    best = s.record
+    if s.peer is not None and s.peer.record is not None and best is not None and s.peer.record.order > best.order:
+        best = s.peer.record
+    _resume(s, out, "7b", "Both nodes agree who was master last.", best, slave_fit=best is not None and best.slave_fit)
 
 
 def resumes_after_let_go(s: State) -> bool:
@@ -159,16 +163,17 @@ def resumes_after_let_go(s: State) -> bool:
 
 def resume_after_let_go(s: State, out: Outbox) -> None:
     """Rule 1: claim."""
-    _resume(s, out, "1b", "Nobody took over since this node let go.")
+    _resume(s, out, "1b", "Nobody took over since this node let go.", s.record, slave_fit=False)
 
 
 def _nobody_serves(s: State) -> bool:
-    if not s.config.dial_tone_first or not _ready(s) or facts.hears(s) or not facts.sees_reference(s) or s.hold:
+    """Rule 8's question. A peer that is heard and idle serves no more than one that is gone."""
+    if not s.config.dial_tone_first or not _ready(s) or not facts.sees_reference(s) or s.hold:
         return False
-    if facts.foreign_holder(s):
+    if facts.foreign_holder(s) or (facts.hears(s) and s.peer is not None and s.peer.role in _BUSY):
         return False
-    if s.role is Role.SLAVE:
-        return facts.silent(s) or facts.released(s)
+    if s.role is Role.SLAVE and not facts.hears(s):
+        return facts.silent(s) or facts.unanswered(s)
     return facts.vacant(s)
 
 

@@ -120,6 +120,8 @@ def _undo_offer(s: State) -> None:
 
 def _beat(s: State, beat: Beat) -> None:
     s.peer = beat
+    if beat.role in (Role.MASTER, Role.HANDING):
+        s.peer_served_ms = s.now_ms
     if beat.echo is not None and beat.echo.incarnation == s.incarnation:
         s.heard_ms = max(s.heard_ms, beat.echo.sent_ms)
         if s.withdrawn_ms >= 0 and beat.echo.sent_ms > s.withdrawn_ms and not beat.fit:
@@ -128,6 +130,9 @@ def _beat(s: State, beat: Beat) -> None:
         s.fit_until_ms = -1
     elif beat.role in (Role.MASTER, Role.HANDING):
         _fitness(s, beat)
+    asking = s.reference_lost_ms >= 0 and s.now_ms - s.reference_lost_ms > s.config.times.settle_ms // 10
+    if asking and s.role is Role.MASTER and beat.references_good == 0:
+        s.dark_ms = s.now_ms
     if beat.question and s.question_ms < 0:
         s.question_ms, s.question_good = s.now_ms, 0
     elif not beat.question:
@@ -165,9 +170,9 @@ def _peer_frame(s: State, _e: ev.PeerFrameSeen, _out: Outbox) -> None:
     s.probe = replace(s.probe, life=True)
 
 
-def _peer_address(s: State, _e: ev.PeerAddressAnswered, _out: Outbox) -> None:
-    s.life_ms = s.now_ms
-    s.probe = replace(s.probe, life=True, own=True)
+def _peer_address(s: State, e: ev.PeerAddressAnswered, _out: Outbox) -> None:
+    s.life_ms = s.own_address_ms = s.now_ms
+    s.probe = replace(s.probe, life=True, own=s.probe.own or e.network is Network.PHONE)
 
 
 def _holder(s: State, e: ev.HolderSeen, out: Outbox) -> None:
@@ -230,7 +235,7 @@ def _save_ended(s: State, e: ev.SaveEnded, out: Outbox) -> None:
 
 
 def _address_ended(s: State, e: ev.AddressEnded, out: Outbox) -> None:
-    if s.holds and not e.holds and s.role in (Role.MASTER, Role.TAKING):
+    if s.holds and not e.holds and s.role in (Role.MASTER, Role.TAKING, Role.HANDING):
         s.lapsed = True
     if not e.holds and s.claim is not None and s.claim.acting:
         s.claim_failed = e.why or "the address could not be added"

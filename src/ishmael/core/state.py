@@ -47,8 +47,9 @@ class ProbeSense:
     Args:
         last_ms: when the last pair was sent; -1 before the first.
         silent: pairs in a row that nothing answered.
-        released: pairs in a row in which the peer's own address answered and the cluster IP did not.
-        own: the pair under way: an own address answered.
+        released: pairs in a row in which the peer's own telephone address answered and the cluster IP did not.
+        without_cluster: pairs in a row in which the cluster IP did not answer, whatever else did.
+        own: the pair under way: the own telephone address answered.
         cluster: the pair under way: the cluster IP answered from the peer.
         life: the pair under way: any frame of the peer was seen.
         cluster_ms: when the cluster IP last answered from the peer; -1 for never.
@@ -57,6 +58,7 @@ class ProbeSense:
     last_ms: int = -1
     silent: int = 0
     released: int = 0
+    without_cluster: int = 0
     own: bool = False
     cluster: bool = False
     life: bool = False
@@ -173,6 +175,7 @@ class State:
     beat_ms: int = -1
     peer: Beat | None = None
     peer_ms: int = -1
+    peer_served_ms: int = -1
     heard_ms: int = -1
     life_ms: int = -1
     corosync: bool = False
@@ -185,9 +188,12 @@ class State:
     reference_ask_ms: int = -1
     reference_ms: int = -1
     reference_lost_ms: int = -1
+    dark_ms: int = -1
+    own_address_ms: int = -1
     question_ms: int = -1
     question_good: int = 0
     lossy: bool = False
+    loss_ms: int = -1
     phone_link: bool = True
     internal_link: bool = True
     probe: ProbeSense = field(default_factory=ProbeSense)
@@ -197,6 +203,7 @@ class State:
     conflict_ms: int = -1
     conflict_last_ms: int = -1
     conflict_new: bool = False
+    conflict_answered_ms: int = -1
 
     # fitness: as slave the lease in memory; as master the last grant
     fit_until_ms: int = -1

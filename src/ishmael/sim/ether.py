@@ -33,10 +33,13 @@ class Ether:
         self.on_peer_frame: Callable[[], None] = lambda: None
 
     def probe_peer(self, node: int) -> None:
-        """Ask the peer for the cluster IP and its own address, on both networks."""
+        """Ask the peer for its own address on both networks, and for the cluster IP on the telephone network.
+
+        A kernel answers only for addresses of the interface that was asked on (``arp_ignore=1``).
+        """
+        self._ask(Network.PHONE, node, cluster=True)
         for network in Network:
-            for cluster in (True, False):
-                self._ask(network, node, cluster)
+            self._ask(network, node, cluster=False)
 
     def probe_holder(self, node: int) -> None:
         """Ask the telephone network who holds the cluster IP."""
@@ -51,8 +54,10 @@ class Ether:
             self._to_peer(3 - node, HolderSeen("peer", f"node{node}"))
 
     def ask_references(self, node: int) -> None:
-        """Ask every reference once."""
-        wire = self.wires[Network.PHONE]
+        """Ask every reference once, by broadcast: the peer sees it too, and listens while it is worried."""
+        wire, peer = self.wires[Network.PHONE], self.nodes[3 - node]
+        if peer.listens() and wire.passes(node, peer.id, self.draw):
+            self._to_peer(peer.id, PeerFrameSeen(Network.PHONE))
         for name in self.references:
             if wire.passes(node, name, self.draw) and wire.passes(name, node, self.draw):
                 self._arrive(node, ReferenceAnswered(name), self.draw.uniform(0.2, 1.5))
@@ -66,14 +71,15 @@ class Ether:
             if not peer.machine.kernel_alive:
                 return
             self.on_peer_frame()
-            peer.frame(PeerFrameSeen(network))
+            if peer.listens():
+                peer.frame(PeerFrameSeen(network))
             if (peer.machine.holds or not cluster) and wire.passes(peer.id, node, self.draw):
                 event = HolderSeen("peer", f"node{peer.id}") if cluster else PeerAddressAnswered(network)
                 self._to_peer(node, event)
 
         self.agenda.after(self.draw.uniform(0.1, 0.6), arrive)
 
-    def _to_peer(self, node: int, event: HolderSeen | PeerAddressAnswered) -> None:
+    def _to_peer(self, node: int, event: HolderSeen | PeerAddressAnswered | PeerFrameSeen) -> None:
         def arrive() -> None:
             if self.nodes[node].machine.kernel_alive:
                 self.on_peer_frame()

@@ -16,6 +16,7 @@ from ishmael.core.events import (
     Configured,
     DataReported,
     Event,
+    LinkChanged,
     SaveEnded,
     Started,
     SynchronousEnded,
@@ -50,7 +51,8 @@ class Keeper:
         self.alive = True
         self.sigstopped = False
         self.stopped_since_ms = -1.0
-        self.state = State(config=config)
+        self.state = State()
+        self._config = config
         self.incarnation = incarnation
         self._discards_agreed = discards_agreed
         self._busy_until_ms = 0.0
@@ -78,7 +80,10 @@ class Keeper:
         # A predecessor may have been killed between rename and fsync: what is read must survive before it is trusted.
         disk.sync()
         record = None if disk.damaged else disk.visible
+        self.feed(Configured(self._config))
         self.feed(Started(self.incarnation, record, disk.damaged, self.node.machine.holds))
+        for network, wire in self.world.ether.wires.items():
+            self.feed(LinkChanged(network, self.node.id not in wire.no_carrier))
         self.world.corosync.connect(self.node.id)
         self._tick()
         self.agenda.after(_REPORT_EVERY_MS, self._report)

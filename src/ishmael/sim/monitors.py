@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ishmael.core import facts
 from ishmael.words.record import Epoch
@@ -34,6 +34,10 @@ class Monitors:
         self.unserved_since_ms = 0.0
         self.served_ms = -1.0
         self.written_off = False
+        # Stopped with all their clocks, these cannot know how old their fitness is: named in docs/reference/failover.md
+        # as beyond two nodes alone.
+        self.timeless: set[int] = set()
+        self._idle_since_ms: dict[int, float] = {}
 
     # --- told by the world ------------------------------------------------------------------------------------------
 
@@ -85,7 +89,7 @@ class Monitors:
         """``node`` acknowledged a commit that its slave need not have: no slave may hold fitness."""
         peer = self.world.nodes[3 - node.id]
         keeper = peer.keeper
-        if keeper is None or not keeper.alive or not peer.machine.powered:
+        if keeper is None or not keeper.alive or peer.machine.stopped_vm or peer.id in self.timeless:
             return
         state = keeper.state
         if state.role is Role.SLAVE and state.fit_until_ms > peer.machine.mono_ms():
@@ -94,7 +98,7 @@ class Monitors:
     def opened(self, node: Node, rule: str) -> None:
         """``node`` opened its database for writing."""
         database = self.world.database
-        if rule == "8":
+        if rule == "8" or (rule in ("3a", "3b") and node.id in self.timeless):
             self.written_off = True
         if self.written_off:
             database.write_off(node.id)
@@ -127,9 +131,24 @@ class Monitors:
         if now_ms > allowed_ms:
             self.fail(f"two holders for {now_ms - self._first_frame_ms:.0f} ms after the first frame between them")
 
-    def fail(self, what: str) -> None:
+    def fail(self, what: str) -> NoReturn:
         """Stop the run."""
         raise Violated(f"{self.world.agenda.now_ms:.0f} ms: {what}")
+
+    def look(self, limit_ms: float) -> None:
+        """Nobody may stay idle for ``limit_ms`` while no node serves and one could."""
+        now_ms = self.world.agenda.now_ms
+        able = {node.id for node in self.could_serve()}
+        if self.world.holders() or not able:
+            self._idle_since_ms.clear()
+            return
+        for number in able:
+            self._idle_since_ms.setdefault(number, now_ms)
+        for number in set(self._idle_since_ms) - able:
+            del self._idle_since_ms[number]
+        for number, since_ms in self._idle_since_ms.items():
+            if now_ms - since_ms > limit_ms:
+                self.fail(f"nobody serves for {now_ms - since_ms:.0f} ms although node{number} could")
 
     # --- liveness ---------------------------------------------------------------------------------------------------
 

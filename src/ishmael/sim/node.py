@@ -143,6 +143,13 @@ class Node:
         if self.keeper is not None and self.keeper.alive:
             self.keeper.frame(event)
 
+    def listens(self) -> bool:
+        """The mere sight of a frame of the peer is of interest: a slave that has heard nothing for two beats."""
+        keeper = self.keeper
+        if keeper is None or not keeper.alive or keeper.state.role is not Role.SLAVE:
+            return False
+        return keeper.state.now_ms - keeper.state.peer_ms > 2 * self.world.times.echo_ms
+
     def from_corosync(self, event: Event) -> None:
         """The local Corosync says something."""
         if self.keeper is not None and self.keeper.alive:

@@ -18,7 +18,7 @@ from ishmael.sim.monitors import Monitors
 from ishmael.sim.node import Node
 from ishmael.sim.trace import Trace
 from ishmael.words.record import Epoch, Record
-from ishmael.words.roles import Network
+from ishmael.words.roles import Network, Role
 from ishmael.words.settings import Times
 
 REFERENCES = ("gateway", "switch")
@@ -101,6 +101,22 @@ class World:
         self.trace.remark(self.agenda.now_ms, f"ask {what} on node{number}")
         self.nodes[number].ask(Ask(what, self._tickets, **more))  # type: ignore[arg-type]
         return self._tickets
+
+    def re_add(self, number: int) -> None:
+        """The re-add work: the node's data is made to follow the master's, then the admin admits it."""
+        node, master = self.nodes[number], self.nodes[3 - number]
+        if master.role is Role.MASTER and node.role is Role.STANDBY and node.machine.runs:
+            self.database.rewind(number)
+            self.ask(master.id, "admit", node=number)
+
+    def reset(self, number: int) -> None:
+        """Reset a node whose record cannot be trusted, and add it anew: it gets the master's data."""
+        self.ask(number, "forget")
+        self.agenda.run_for(2000)
+        keeper = self.nodes[number].keeper
+        if keeper is not None:
+            self.database.rewind(number)
+            keeper.reconfigure(self.config_of(number))
 
     # --- seen by the parts ------------------------------------------------------------------------------------------
 

@@ -1,0 +1,75 @@
+"""When the master gives the role away by itself: its Corosync, its telephone network or its disk is lost (F2, F4, 10)."""
+
+from __future__ import annotations
+
+from ishmael.core import acts, facts
+from ishmael.core import rules_master as master
+from ishmael.core.outbox import Outbox
+from ishmael.core.state import State
+
+
+def own_corosync_lost(s: State) -> bool:
+    """F2: my own Corosync is gone for good, the data streams, and the slave's machine answers.
+
+    The slave hears nobody, so it counts its fitness from the last grant; letting go well before W ends leaves it the time
+    to see the release (rule 3b). If it does not take over, this node resumes by rule 1b, when that fitness has ended.
+    """
+    times = s.config.times
+    if s.corosync or s.corosync_lost_ms < 0 or s.record is None or not s.record.slave_fit or s.hold:
+        return False
+    lost_ms = s.now_ms - s.corosync_lost_ms
+    in_time = times.own_corosync_ms <= lost_ms and s.now_ms - s.granted_ms < times.fitness_ms - times.save_ms
+    return in_time and s.withdrawn_ms < 0 and s.in_step and _slave_answers(s)
+
+
+def _slave_answers(s: State) -> bool:
+    return 0 <= s.now_ms - s.own_address_ms <= s.config.times.hears_ms and s.own_address_ms >= 0
+
+
+def release_silently(s: State, out: Outbox) -> None:
+    """F2: the release is the message."""
+    acts.let_go(
+        s, out, "F2", "This node's own Corosync is lost; the slave sees the released cluster IP and takes over.",
+        lost_ms=s.now_ms - s.corosync_lost_ms,
+    )  # fmt: skip
+
+
+def telephone_network_lost(s: State) -> bool:
+    """F4: no carrier or no reference here, and the slave answered three fresh probes after it was asked.
+
+    When the network was dark for both, it may come back for one a moment earlier: settle first.
+    """
+    lost = s.reference_lost_ms >= 0 or not s.phone_link
+    peer = s.peer
+    if not lost or peer is None or not facts.grants(s) or not facts.hears(s) or s.hold or s.saving is not None:
+        return False
+    if s.dark_ms >= 0 and s.now_ms - s.dark_ms < s.config.times.settle_ms:
+        return False
+    return peer.references_good >= s.config.times.reference_good
+
+
+def hand_over_network(s: State, out: Outbox) -> None:
+    """F4: hand over."""
+    master.hand_over(s, out, "F4", "The telephone network is gone here and still there at the slave.")
+
+
+def disk_lost(s: State) -> bool:
+    """Rule 10: the record cannot be written, and the slave can serve."""
+    slow = s.saving is not None and s.now_ms - s.saving.since_ms > 2 * s.config.times.save_ms
+    failing = slow or s.save_failed_ms >= 0
+    return failing and facts.grants(s) and facts.slave_in_order(s) and not s.hold
+
+
+def hand_over_disk(s: State, out: Outbox) -> None:
+    """Rule 10: hand over."""
+    master.hand_over(s, out, "10", "This node cannot write its record in time.")
+
+
+def record_unwritten(s: State) -> bool:
+    """Rule 10: the last save failed; a role that waits for no save tries again."""
+    return s.save_failed_ms >= 0 and facts.may_save(s)
+
+
+def write_again(s: State, out: Outbox) -> None:
+    """Rule 10: write what holds; success ends the complaint."""
+    acts.save(s, out, s.record)

@@ -1,0 +1,367 @@
+"""The vocabulary of faults: each is done to a world and gives back how it is undone.
+
+Names are those of the command line; each models the same mechanism as the fault of that name on real nodes.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from ishmael.sim.ether import FOREIGN
+from ishmael.sim.node import Node
+from ishmael.sim.world import REFERENCES, World
+from ishmael.words.roles import Network
+
+Undo = Callable[[], None]
+Whom = Literal["master", "slave", "any"]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault.
+
+    Args:
+        name: as on the command line.
+        whom: the node it is done to, by its role at that moment.
+        begin: does it to a node and returns how to undo it.
+        moves: the address may move, or be let go, because of it alone.
+    """
+
+    name: str
+    whom: Whom
+    begin: Callable[[World, Node, random.Random], Undo]
+    moves: bool = True
+
+
+def _power_cut(_world: World, node: Node, _draw: random.Random) -> Undo:
+    node.power_off()
+    return node.boot
+
+
+def _power_both(world: World, _node: Node, draw: random.Random) -> Undo:
+    for node in world.nodes.values():
+        node.power_off()
+    first, second = draw.sample([1, 2], 2)
+    later_ms = draw.choice([0.0, draw.uniform(0, 3000), draw.uniform(3000, 30000)])
+    alone = draw.random() < 0.5
+    if alone:
+        world.agenda.after(draw.uniform(100, 2000), world.nodes[first].boot)
+
+    def undo() -> None:
+        world.nodes[first].boot()
+        world.agenda.after(min(later_ms, 1000), world.nodes[second].boot)
+
+    return undo
+
+
+def _userland_frozen(_world: World, node: Node, _draw: random.Random) -> Undo:
+    node.machine.userland_frozen = True
+    node.world.monitors.keeper_gone(node.id)
+    node.world.looked()
+
+    def undo() -> None:
+        if node.machine.userland_frozen:
+            node.machine.userland_frozen = False
+            node.wake()
+
+    return undo
+
+
+def _kernel_hung(_world: World, node: Node, _draw: random.Random) -> Undo:
+    if not node.machine.powered:
+        return lambda: None
+    node.machine.hang()
+    node.world.monitors.keeper_gone(node.id)
+    node.world.looked()
+
+    def undo() -> None:
+        if node.machine.hung:
+            node.machine.unhang()
+            node.wake()
+
+    return undo
+
+
+def _vm_stopped(_world: World, node: Node, draw: random.Random) -> Undo:
+    if not node.machine.powered or node.machine.stopped_vm:
+        return lambda: None
+    node.machine.stop_vm()
+    node.world.monitors.keeper_gone(node.id)
+    node.world.looked()
+    clocks_tell = draw.random() < 0.5
+    if not clocks_tell:
+        node.world.monitors.timeless.add(node.id)
+
+    def undo() -> None:
+        if node.machine.stopped_vm:
+            node.machine.resume_vm(clocks_tell=clocks_tell)
+            node.wake()
+
+    return undo
+
+
+def _keeper_killed(_world: World, node: Node, _draw: random.Random) -> Undo:
+    node.kill_keeper()
+    return lambda: None
+
+
+def _keeper_frozen(_world: World, node: Node, _draw: random.Random) -> Undo:
+    node.stop_keeper()
+    return node.continue_keeper
+
+
+def _corosync_killed(world: World, node: Node, draw: random.Random) -> Undo:
+    world.corosync.stop(node.id)
+    world.agenda.after(draw.uniform(300, 1300), lambda: world.corosync.start(node.id))
+    return lambda: None
+
+
+def _corosync_failing(world: World, node: Node, _draw: random.Random) -> Undo:
+    daemon = world.corosync.daemons[node.id]
+    daemon.restarts = False
+    world.corosync.stop(node.id)
+
+    def undo() -> None:
+        daemon.restarts = True
+        world.corosync.start(node.id)
+
+    return undo
+
+
+def _phone_link_down(_world: World, node: Node, _draw: random.Random) -> Undo:
+    return _link_down(node, Network.PHONE)
+
+
+def _cut(world: World, network: Network, pairs: set[tuple[int | str, int | str]]) -> Undo:
+    wire = world.ether.wires[network]
+    added = pairs - wire.cut
+    wire.cut |= added
+    world.looked()
+
+    def undo() -> None:
+        wire.cut -= added
+        world.looked()
+
+    return undo
+
+
+def _all(*undos: Undo) -> Undo:
+    def undo() -> None:
+        for each in undos:
+            each()
+
+    return undo
+
+
+def _everybody(node: Node) -> tuple[int | str, ...]:
+    return (3 - node.id, *REFERENCES, FOREIGN)
+
+
+def _phone_vlan_wrong(world: World, node: Node, _draw: random.Random) -> Undo:
+    return _cut(world, Network.PHONE, world.ether.wires[Network.PHONE].separate(node.id, _everybody(node)))
+
+
+def _phone_dead_both(world: World, _node: Node, _draw: random.Random) -> Undo:
+    nodes = list(world.nodes.values())
+    for node in nodes:
+        node.link(Network.PHONE, up=False)
+
+    def undo() -> None:
+        for node in nodes:
+            node.link(Network.PHONE, up=True)
+
+    return undo
+
+
+def _references_silent(world: World, _node: Node, draw: random.Random) -> Undo:
+    wire = world.ether.wires[Network.PHONE]
+    gone = set(REFERENCES) if draw.random() < 0.6 else {draw.choice(REFERENCES)}
+    wire.absent |= gone
+
+    def undo() -> None:
+        wire.absent -= gone
+
+    return undo
+
+
+def _internal_cut(world: World, node: Node, draw: random.Random) -> Undo:
+    if draw.random() < 0.5:
+        return _link_down(node, Network.INTERNAL)
+    return _cut(world, Network.INTERNAL, {(1, 2), (2, 1)})
+
+
+def _link_down(node: Node, network: Network) -> Undo:
+    node.link(network, up=False)
+    return lambda: node.link(network, up=True)
+
+
+def _isolated(world: World, node: Node, draw: random.Random) -> Undo:
+    if draw.random() < 0.5:
+        return _all(*[_link_down(node, network) for network in Network])
+    wires = world.ether.wires
+    return _all(
+        _cut(world, Network.PHONE, wires[Network.PHONE].separate(node.id, _everybody(node))),
+        _cut(world, Network.INTERNAL, {(1, 2), (2, 1)}),
+    )
+
+
+def _corosync_blocked(world: World, _node: Node, _draw: random.Random) -> Undo:
+    for wire in world.ether.wires.values():
+        wire.udp_blocked = True
+    world.looked()
+
+    def undo() -> None:
+        for wire in world.ether.wires.values():
+            wire.udp_blocked = False
+        world.looked()
+
+    return undo
+
+
+def _one_way(world: World, node: Node, draw: random.Random) -> Undo:
+    peer = 3 - node.id
+    pair = (node.id, peer)
+    kind = draw.randrange(3)
+    if kind == 0:
+        return _cut(world, Network.PHONE, {pair})
+    if kind == 1:
+        return _cut(world, Network.INTERNAL, {pair})
+    return _all(_cut(world, Network.PHONE, {pair}), _cut(world, Network.INTERNAL, {pair}))
+
+
+def _loss(world: World, _node: Node, draw: random.Random) -> Undo:
+    wires = [world.ether.wires[n] for n in draw.choice([[Network.PHONE], [Network.INTERNAL], list(Network)])]
+    for wire in wires:
+        wire.loss = 0.3
+    world.looked()
+
+    def undo() -> None:
+        for wire in wires:
+            wire.loss = 0.0
+        world.looked()
+
+    return undo
+
+
+def _flapping(world: World, node: Node, draw: random.Random) -> Undo:
+    """The telephone link, or the cable, goes down and up in quick succession."""
+    networks = draw.choice([[Network.PHONE], [Network.INTERNAL], list(Network)])
+    going = [True]
+
+    def toggle(up: bool) -> None:
+        if not going[0]:
+            return
+        for network in networks:
+            node.link(network, up=up)
+        world.agenda.after(draw.uniform(30, 600), lambda: toggle(not up))
+
+    def undo() -> None:
+        going[0] = False
+        for network in networks:
+            node.link(network, up=True)
+
+    toggle(False)
+    return undo
+
+
+def _stop_hangs(_world: World, node: Node, _draw: random.Random) -> Undo:
+    node.stop_hangs = True
+
+    def undo() -> None:
+        node.stop_hangs = False
+
+    return undo
+
+
+def _disk_full(_world: World, node: Node, _draw: random.Random) -> Undo:
+    node.machine.disk.full = True
+
+    def undo() -> None:
+        node.machine.disk.full = False
+
+    return undo
+
+
+def _slow_disk(_world: World, node: Node, draw: random.Random) -> Undo:
+    node.machine.disk.slow = draw.choice([5.0, 30.0, 200.0, 1000.0])
+
+    def undo() -> None:
+        node.machine.disk.slow = 1.0
+
+    return undo
+
+
+def _record_damaged(world: World, node: Node, draw: random.Random) -> Undo:
+    """The record is damaged while the machine is off."""
+    node.power_off()
+    node.machine.disk.damaged = draw.choice(["checksum does not fit", "record has schema 9, this version reads 1"])
+    world.agenda.after(draw.uniform(100, 1000), node.boot)
+    return node.boot
+
+
+def _planned(world: World, node: Node, _draw: random.Random) -> Undo:
+    world.ask(node.id, "switch")
+    return lambda: None
+
+
+def _admin(world: World, node: Node, draw: random.Random) -> Undo:
+    """An admin does something in the middle of it all."""
+    what = draw.choice(["admit", "switch", "hold", "dismiss", "stop"])
+    peer = 3 - node.id
+    if what == "admit":
+        world.re_add(peer)
+        return lambda: None
+    world.ask(node.id, what, node=peer)
+
+    def undo() -> None:
+        if what == "hold":
+            world.ask(node.id, "release")
+
+    return undo
+
+
+def _stranger(world: World, _node: Node, _draw: random.Random) -> Undo:
+    """A foreign machine uses the cluster IP."""
+    world.ether.stranger = True
+
+    def undo() -> None:
+        world.ether.stranger = False
+
+    return undo
+
+
+FAULTS: dict[str, Fault] = {
+    fault.name: fault
+    for fault in (
+        Fault("power-cut", "any", _power_cut),
+        Fault("power-both", "any", _power_both),
+        Fault("userland-frozen", "any", _userland_frozen),
+        Fault("kernel-hung", "any", _kernel_hung),
+        Fault("vm-stopped", "any", _vm_stopped),
+        Fault("keeper-killed", "any", _keeper_killed, moves=False),
+        Fault("keeper-frozen", "any", _keeper_frozen),
+        Fault("corosync-killed", "any", _corosync_killed, moves=False),
+        Fault("corosync-failing", "any", _corosync_failing),
+        Fault("phone-link-down", "any", _phone_link_down),
+        Fault("phone-vlan-wrong", "any", _phone_vlan_wrong),
+        Fault("phone-dead-both", "any", _phone_dead_both),
+        Fault("references-silent", "any", _references_silent, moves=False),
+        Fault("internal-cut", "any", _internal_cut, moves=False),
+        Fault("isolated-master", "master", _isolated),
+        Fault("isolated-slave", "slave", _isolated, moves=False),
+        Fault("corosync-blocked", "any", _corosync_blocked, moves=False),
+        Fault("flapping", "any", _flapping),
+        Fault("loss", "any", _loss),
+        Fault("one-way", "any", _one_way),
+        Fault("stop-hangs", "any", _stop_hangs, moves=False),
+        Fault("disk-full", "any", _disk_full),
+        Fault("disk-slow", "any", _slow_disk),
+        Fault("record-damaged", "any", _record_damaged),
+        Fault("planned", "master", _planned),
+        Fault("admin", "master", _admin),
+        Fault("stranger", "any", _stranger, moves=False),
+    )
+}

@@ -1,0 +1,90 @@
+"""``ishmael dev``: the rules as they are, and the simulator."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from typing import Annotated
+
+import typer
+
+from ishmael.sim.mutants import MUTANTS
+from ishmael.sim.schedule import Outcome, Schedule
+
+app = typer.Typer(
+    name="dev",
+    help="For developers: the failover's rules, and the simulator that plays them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def run_seeds(
+    first: int, number: int, mutant: str = "", failures_max: int = 10
+) -> tuple[int, list[Outcome], Counter[str]]:
+    """Play seeds; returns how many passed, the failed ones, and what was seen."""
+    passed, failed, seen = 0, [], Counter[str]()
+    for seed in range(first, first + number):
+        outcome = run_seed(seed, mutant)
+        seen.update(outcome.counts)
+        seen["longest time of two holders, ms"] = max(seen["longest time of two holders, ms"], round(outcome.dual_ms))
+        if outcome.failure:
+            failed.append(outcome)
+            if len(failed) >= failures_max:
+                break
+        else:
+            passed += 1
+    return passed, failed, seen
+
+
+def run_seed(seed: int, mutant: str = "") -> Outcome:
+    """Play one seed, whole or with a mutant."""
+    if not mutant:
+        return Schedule(seed).run()
+    with MUTANTS[mutant].applied() as mutate:
+        return Schedule(seed, mutate).run()
+
+
+@app.command()
+def run(
+    seeds: Annotated[int, typer.Option(help="How many schedules to play.", min=1)] = 200,
+    first: Annotated[int, typer.Option("--from", help="The first seed.", min=0)] = 0,
+    mutant: Annotated[str, typer.Option(help="Break one rule on purpose, to see that it is noticed.")] = "",
+) -> None:
+    """Play random schedules of faults against two simulated nodes with the real decision core."""
+    if mutant and mutant not in MUTANTS:
+        typer.echo(f"Unknown mutant {mutant!r}; there are: {', '.join(sorted(MUTANTS))}.", err=True)
+        raise typer.Exit(2)
+    begun = time.monotonic()
+    passed, failed, seen = run_seeds(first, seeds, mutant)
+    for group in ("fault", "rule", "takeover"):
+        rows = sorted((name, count) for name, count in seen.items() if name.startswith(group + " "))
+        typer.echo(f"{group}s: " + ", ".join(f"{name.removeprefix(group + ' ')} {count}" for name, count in rows))
+    typer.echo(f"longest time of two holders in reach of each other: {seen['longest time of two holders, ms']} ms")
+    for outcome in failed[1:]:
+        typer.echo(f"seed {outcome.seed}: {outcome.failure}")
+    if failed:
+        typer.echo(f"\n{failed[0].trace}\n\nseed {failed[0].seed}: {failed[0].failure}")
+        typer.echo(
+            f"repeat with: script/sim --seeds 1 --from {failed[0].seed}" + (f" --mutant {mutant}" if mutant else "")
+        )
+    typer.echo(f"{(passed + len(failed)) / (time.monotonic() - begun):.1f} seeds/s")
+    typer.echo(f"{passed} passed, {len(failed)} failed")
+    raise typer.Exit(1 if failed else 0)
+
+
+def main() -> None:
+    """``python -m ishmael.sim.main [run] --seeds N``."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] != "run":
+        arguments.insert(0, "run")
+    app(args=arguments, prog_name="script/sim")
+
+
+app.command("sim", help="The same as run.", hidden=True)(run)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""One seed: a complete cluster, a mix of faults, then healing and the demand that it serves again."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from ishmael.sim.faults import FAULTS, Fault, Undo
+from ishmael.sim.monitors import Violated
+from ishmael.sim.world import World
+from ishmael.words.roles import Role
+from ishmael.words.settings import Times
+
+_LOOK_MS = 50
+_BOOT_MS = 3500
+_SERVES_MS = 5000
+# With a single fault the way is known: lease and probes at most, or the F rules' own limits.
+_SINGLE_MS = 3500
+
+
+@dataclass
+class Outcome:
+    """What came of one seed.
+
+    Args:
+        seed: it.
+        failure: what was broken, or ``""``.
+        trace: one aligned trace.
+        counts: faults, rules, takeovers seen.
+        dual_ms: longest time of two holders after the first frame between them.
+    """
+
+    seed: int
+    failure: str = ""
+    trace: str = ""
+    counts: Counter[str] = field(default_factory=Counter)
+    dual_ms: float = 0.0
+
+
+class Schedule:
+    """The plan of one seed, and its run."""
+
+    def __init__(self, seed: int, mutate: Callable[[World], None] | None = None) -> None:
+        self.plan = random.Random(f"plan {seed}")  # noqa: S311 - not a secret
+        self.world = _world(seed, self.plan)
+        if mutate is not None:
+            mutate(self.world)
+        self.faults = _mix(self.plan)
+        self.undos: list[Undo] = []
+
+    def run(self) -> Outcome:
+        """All of it."""
+        outcome = Outcome(self.world.seed)
+        try:
+            self._play()
+        except Violated as violated:
+            outcome.failure = str(violated)
+        except Exception as error:
+            outcome.failure = f"{type(error).__name__}: {error}"
+        outcome.trace = self.world.trace.text() if outcome.failure else ""
+        outcome.counts = self.world.counts
+        outcome.dual_ms = self.world.monitors.dual_ms_max
+        return outcome
+
+    def _play(self) -> None:
+        world = self.world
+        world.boot_pair()
+        if not world.run_until_complete():
+            world.monitors.fail("the pair does not become complete at the start")
+        world.agenda.run_for(self.plan.uniform(0, 1000))
+        for fault in self.faults:
+            self._strike(fault)
+            gap_ms = self.plan.choice([self.plan.uniform(0, 400), self.plan.uniform(400, 4000)])
+            self._watch(gap_ms)
+        self._watch(self.plan.choice([self.plan.uniform(200, 2000), self.plan.uniform(4000, 9000)]))
+        self._heal()
+
+    def _strike(self, fault: Fault) -> None:
+        world, draw = self.world, self.plan
+        master = next((n.id for n in world.monitors.masters()), draw.choice([1, 2]))
+        number = {"master": master, "slave": 3 - master}.get(fault.whom) or (
+            master if draw.random() < 0.65 else 3 - master
+        )
+        world.trace.remark(world.agenda.now_ms, f"FAULT {fault.name} on node{number}")
+        world.counts[f"fault {fault.name}"] += 1
+        undo = fault.begin(world, world.nodes[number], draw)
+        done = [False]
+
+        def once() -> None:
+            if not done[0]:
+                done[0] = True
+                world.trace.remark(world.agenda.now_ms, f"healed {fault.name} on node{number}")
+                undo()
+
+        self.undos.append(once)
+        if len(self.faults) > 1 and draw.random() < 0.6:
+            span_ms = draw.choice([draw.uniform(50, 400), draw.uniform(400, 3000), draw.uniform(3000, 8000)])
+            world.agenda.after(span_ms, once)
+
+    def _watch(self, span_ms: float) -> None:
+        """Let time pass; nobody who could serve stays idle for long."""
+        world = self.world
+        end_ms = world.agenda.now_ms + span_ms
+        while world.agenda.now_ms < end_ms:
+            world.agenda.run_until(min(world.agenda.now_ms + _LOOK_MS, end_ms))
+            world.monitors.look(self.limit_ms())
+
+    def limit_ms(self) -> float:
+        """How long nobody may serve although somebody could."""
+        times = self.world.times
+        if len(self.faults) == 1 and self.faults[0].name not in ("power-both", "record-damaged", "admin", "vm-stopped"):
+            return _SINGLE_MS
+        if not self.world.dial_tone_first:
+            return float("inf")
+        return times.dial_tone_ms + times.fitness_ms + 2000 + times.release_ms + 3000
+
+    def _heal(self) -> None:
+        world = self.world
+        world.trace.remark(world.agenda.now_ms, "HEAL")
+        for undo in reversed(self.undos):
+            undo()
+        for node in world.nodes.values():
+            node.boot()
+            world.corosync.start(node.id)
+        if self._until_one_master():
+            self._re_add()
+
+    def _until_one_master(self) -> bool:
+        """Demand liveness; false when nobody may serve without an admin."""
+        world = self.world
+        limit_ms = _SERVES_MS + _BOOT_MS
+        if any(f.name in ("record-damaged",) for f in self.faults):
+            limit_ms += self.world.times.dial_tone_ms + self.world.times.fitness_ms + 2000
+            if not world.dial_tone_first:
+                return False
+        end_ms = world.agenda.now_ms + limit_ms
+        steady = 0
+        while world.agenda.now_ms < end_ms and steady < 10:
+            world.agenda.run_for(_LOOK_MS)
+            if {node.role for node in world.nodes.values()} == {Role.OUT, Role.STANDBY}:
+                return False  # a standby node never serves by itself: an admin must say so
+            steady = steady + 1 if len(world.monitors.masters()) == 1 and len(world.holders()) == 1 else 0
+        if steady < 10:
+            roles = {node.name: str(node.role) for node in world.nodes.values()}
+            world.monitors.fail(f"no single master {limit_ms} ms after healing: {roles}")
+        return True
+
+    def _re_add(self) -> None:
+        """An admin re-adds whoever is out of service: the cluster becomes complete again."""
+        world = self.world
+        for node in world.nodes.values():
+            world.ask(node.id, "release")
+        for _ in range(3):
+            for node in world.nodes.values():
+                if node.role is Role.OUT:
+                    world.reset(node.id)
+            masters = world.monitors.masters()
+            if masters:
+                world.re_add(3 - masters[0].id)
+            if world.run_until_complete(8000):
+                return
+        if world.monitors.masters() or world.dial_tone_first:
+            roles = {node.name: str(node.role) for node in world.nodes.values()}
+            world.monitors.fail(f"the cluster does not become complete again: {roles}")
+
+
+def _world(seed: int, plan: random.Random) -> World:
+    times = replace(Times(), dial_tone_ms=plan.choice([5000, 5000, 5000, 30000]))
+    world = World(seed, times, dial_tone_first=plan.random() < 0.85)
+    world.stress = plan.choice([0.0, 0.0, 0.0, 0.003])
+    world.discards_agreed = plan.random() < 0.5
+    world.corosync.encode = plan.random() < 0.05
+    return world
+
+
+def _mix(plan: random.Random) -> list[Fault]:
+    number = plan.choices([1, 2, 3, 4, 5], [25, 30, 25, 15, 5])[0]
+    chosen = [plan.choice(list(FAULTS.values())) for _ in range(number)]
+    damaged = [f for f in chosen if f.name == "record-damaged"]
+    for extra in damaged[1:]:
+        chosen.remove(extra)
+    return chosen

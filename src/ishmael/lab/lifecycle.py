@@ -63,7 +63,7 @@ def up(lab: LabPlan, package: Path | None, say: Say) -> float:
             with _uninterrupted():
                 down(lab)
             raise
-    _prune_layers()
+    _prune(parts)
     return time.monotonic() - begun
 
 
@@ -174,10 +174,13 @@ def _uninterrupted() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _prune_layers() -> None:
-    """Keep the newest layers; each new package makes one of some hundred megabytes."""
+def _prune(parts: base.Base) -> None:
+    """Keep the newest layers, each some hundred megabytes, and no roots that no lab stands on."""
     used = {now.layer for name in RUN.glob("*/state.json") if (now := state.load(LabPlan(name.parent.name)))}
     layers = sorted(CACHE.glob("layer-*[0-9a-f]"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for layer in layers[LAYERS_KEPT:]:
-        if str(layer) not in used:
-            shutil.rmtree(layer)
+    doomed = [layer for layer in layers[LAYERS_KEPT:] if str(layer) not in used]
+    if used == {str(parts.layer)}:
+        roots = (*CACHE.glob("debian12-*[0-9a-f]"), *CACHE.glob("asterisk-*[0-9a-f]"))
+        doomed += [root for root in roots if root not in (parts.node_root, parts.asterisk_root)]
+    for directory in doomed:
+        shutil.rmtree(directory)

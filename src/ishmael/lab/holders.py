@@ -26,6 +26,8 @@ _REQUEST_DUMP = 0x301
 _HEADER = struct.Struct("=IHHII")
 _IFADDRMSG = struct.Struct("=BBBBI")
 _IFA_LOCAL = 2
+_PF_EXITING = 4
+"""Flag of a task that is on its way out (linux/sched.h)."""
 
 
 @dataclass
@@ -87,11 +89,15 @@ def _local(attributes: bytes) -> bytes:
 
 
 def _alive(init: Path) -> bool:
-    """Whether the machine runs: its first process exists and is no corpse (proc(5))."""
+    """Whether the machine runs: its first process exists and is neither a corpse nor being killed (proc(5), stat).
+
+    It may take the kernel a while to end all processes of a machine that has lost its power; none of them runs any more.
+    """
     try:
-        return init.read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError, IndexError):
+        fields = init.read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
         return False
+    return bool(fields) and fields[0] not in "ZX" and not int(fields[6]) & _PF_EXITING
 
 
 def _sample(node: Watched, address: bytes) -> None:

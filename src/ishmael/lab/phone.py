@@ -2,51 +2,48 @@
 
 ``python -m ishmael.lab.phone ADDRESS SERVER`` reads one JSON object a line on standard input and answers each with one:
 ``{"do": "register"|"call"|"stats"|"hangup", "phone": "101", "password": "...", "to": "102"}``. It ends with the input.
+
+The phones are accounts of one pjsua2 endpoint, PJSIP's own user agent. It has no worker thread for SIP: its callbacks run
+inside the one loop here, so nothing of ours is ever entered by two threads. They only note what happened; what may fail
+is done by the loop, for an exception must not pass through the library. The library's own threads move the audio.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import secrets
+import os
+import select
 import sys
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from ishmael.lab import sip
-from ishmael.lab.sip import Message
+import pjsua2 as pj
 
-SIP_PORT = 5060
-FIRST_PORT = 20000
-TRANSACTION_S = 8.0
-RESEND_S = 0.5
-"""T1 of RFC 3261: the first wait before a request is sent again; it doubles up to 4 s."""
+ORDER_S = 8.0
+"""An order without a final response by then has failed; the library itself would go on for 32 s (RFC 3261, timer B)."""
 EXPIRES_S = 3600
-FINAL = 200
-
-
-class Lines(asyncio.DatagramProtocol):
-    """A UDP socket that hands each datagram, and when it came, to a function."""
-
-    def __init__(self, received: Any) -> None:
-        self.received = received
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        self.received(data, addr)
-
-    def error_received(self, exc: Exception) -> None:
-        """An unreachable peer is found out by the missing answer."""
+AUDIO_PORT = 20000
+AUDIO_PORTS = 10
+"""Ports for audio of one phone; the library takes the next free two."""
+POLL_MS = 10
+"""How long the loop sleeps when nothing comes, and so how exactly the silence between two packets is known."""
+TONE_HZ = 440
+CODECS = ("PCMU/8000", "PCMA/8000")
+FINAL, BUSY = 200, 486
+INPUT, OUTPUT = 0, 1
 
 
 @dataclass
 class Audio:
-    """One stream of audio each way.
+    """One stream of audio each way, as the library's counters tell it.
 
     Args:
         sent: packets sent.
         received: packets received.
-        gap_ms: longest time between two packets received, in milliseconds.
+        gap_ms: longest time without a packet after the first, in milliseconds, as seen every ``POLL_MS``.
+        last_s: when the counter of packets received was last seen to grow, monotonic seconds.
     """
 
     sent: int = 0
@@ -54,279 +51,370 @@ class Audio:
     gap_ms: float = 0.0
     last_s: float = 0.0
 
-    def heard(self) -> None:
-        """Count a packet that came now."""
+    def saw(self, sent: int, received: int) -> None:
+        """Take the counters as they are now; a silence that has not ended counts as far as it goes."""
         now = time.monotonic()
         if self.received:
             self.gap_ms = max(self.gap_ms, (now - self.last_s) * 1000)
-        self.last_s = now
-        self.received += 1
+        if received != self.received:
+            self.last_s = now
+        self.sent, self.received = sent, received
+
+    def counts(self) -> dict[str, Any]:
+        """What is told of it."""
+        return {"rtp_sent": self.sent, "rtp_received": self.received, "audio_gap_ms": round(self.gap_ms, 1)}
 
 
-@dataclass
-class Dialog:
-    """A call as the phone knows it (RFC 3261, 12)."""
+class Order:
+    """One order, to be answered once.
 
-    call_id: str
-    local: str
-    remote: str
-    target: str
-    sequence: int = 1
-    audio: Audio = field(default_factory=Audio)
-    task: asyncio.Task[None] | None = None
+    Args:
+        said: the order as it came.
+        tell: what takes the answer.
+    """
+
+    def __init__(self, said: dict[str, Any], tell: Callable[[dict[str, Any]], None]) -> None:
+        self.do, self.phone = said["do"], said["phone"]
+        self.begun_s = time.monotonic()
+        self.done = False
+        self._tell = tell
+
+    @property
+    def took_ms(self) -> float:
+        """Milliseconds since it came."""
+        return round((time.monotonic() - self.begun_s) * 1000, 1)
+
+    @property
+    def late(self) -> bool:
+        """Whether it has waited too long."""
+        return not self.done and time.monotonic() - self.begun_s > ORDER_S
+
+    def answer(self, **result: Any) -> None:
+        """Answer it, unless it has been answered."""
+        if not self.done:
+            self.done = True
+            self._tell({"phone": self.phone, "do": self.do, **result})
 
 
-class Phone:
-    """One phone: an account, a SIP socket, an audio socket.
+class Talk(pj.Call):
+    """A call of one phone, from the first word to the last.
+
+    Args:
+        phone: whose.
+        call_id: the library's number of a call that came in.
+    """
+
+    def __init__(self, phone: Phone, call_id: int = pj.PJSUA_INVALID_ID) -> None:
+        super().__init__(phone, call_id)
+        self.phone = phone
+        self.audio = Audio()
+        self.asked = call_id != pj.PJSUA_INVALID_ID
+        """Came in and is not answered yet."""
+        self.audible = False
+        self.connected = False
+        """The tone is fed into it."""
+        self.ended = False
+        self.calling: Order | None = None
+        self.leaving: Order | None = None
+
+    # --- what the library calls
+
+    def onCallState(self, news: Any) -> None:  # noqa: N802 - the library's name
+        """Answer the orders that waited for this state."""
+        info = self.getInfo()
+        if info.state == pj.PJSIP_INV_STATE_CONFIRMED and self.calling is not None:
+            took_ms = self.calling.took_ms
+            self.calling.answer(answered=True, status=FINAL, setup_ms=took_ms, call_id=info.callIdString)
+        if info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
+            self.ended = True
+            if self.calling is not None:
+                self.calling.answer(answered=False, status=info.lastStatusCode, setup_ms=self.calling.took_ms)
+            if self.leaving is not None:
+                # What our BYE was answered with; the call's own last status is 200 whatever came.
+                print(
+                    "BYE",
+                    news.e.type,
+                    info.lastStatusCode,
+                    info.lastReason,
+                    news.e.body.tsxState.type,
+                    news.e.body.tsxState.tsx.method,
+                    news.e.body.tsxState.tsx.statusCode,
+                    file=sys.stderr,
+                )
+                status = news.e.body.tsxState.tsx.statusCode
+                self.leaving.answer(hung_up=status == FINAL, **self.audio.counts())
+
+    def onCallMediaState(self, _news: Any) -> None:  # noqa: N802 - the library's name
+        """Note whether the call has audio."""
+        info = self.getInfo()  # kept by name: what hangs on it is gone with it, whoever else holds that
+        self.audible = any(
+            media.type == pj.PJMEDIA_TYPE_AUDIO and media.status == pj.PJSUA_CALL_MEDIA_ACTIVE for media in info.media
+        )
+
+    # --- what the loop does
+
+    def attend(self, tone: Any, heard: Any) -> None:
+        """Answer, feed and count, as far as it has come.
+
+        Args:
+            tone: the port of the tone that it shall hear from us.
+            heard: the port that takes what it says.
+        """
+        if self.ended:
+            return
+        if self.calling is not None and self.calling.late:
+            self.calling.answer(answered=False, status=0, setup_ms=self.calling.took_ms)
+            self.leave()
+        if self.leaving is not None and self.leaving.late:
+            self.leaving.answer(hung_up=False, **self.audio.counts())
+        if self.asked:
+            self.asked = False
+            self.answer(_status(self.phone.take(self)))
+        if self.audible and not self.connected:
+            self.connected = True
+            port = self.getAudioMedia(-1)
+            tone.startTransmit(port)
+            port.startTransmit(heard)
+        if self.audible and self.leaving is None:
+            found = self.getStreamStat(0)  # kept by name, as above
+            self.audio.saw(found.rtcp.txStat.pkt, found.rtcp.rxStat.pkt)
+            print(
+                "DBG",
+                time.monotonic(),
+                found.rtcp.rxStat.pkt,
+                found.rtcp.rxStat.update.sec,
+                found.rtcp.rxStat.update.msec,
+                file=sys.stderr,
+            )
+
+    def leave(self) -> None:
+        """Hang up, or give up when it was not answered yet."""
+        if not self.ended:
+            self.hangup(_status(0))
+
+
+class Phone(pj.Account):
+    """One phone: an account at the phone system, and at most one call at a time.
 
     Args:
         number: its number and user name.
-        password: of its account.
-        address: the own address.
         server: the phone system's address.
-        port: its SIP port; the next one is for audio.
+        box: what holds it.
     """
 
-    def __init__(self, number: str, password: str, address: str, server: str, port: int) -> None:
-        self.number, self.password, self.address, self.server, self.port = number, password, address, server, port
-        self.waiting: dict[tuple[str, str], asyncio.Queue[Message]] = {}
-        self.dialog: Dialog | None = None
-        self.answers: dict[str, bytes] = {}
-        self.ended = asyncio.Event()
+    def __init__(self, number: str, server: str, box: Box) -> None:
+        super().__init__()
+        self.number, self.server, self.box = number, server, box
+        self.talk: Talk | None = None
+        self.registering: Order | None = None
 
-    async def open(self) -> None:
-        """Open both sockets."""
-        loop = asyncio.get_running_loop()
-        self.line, _ = await loop.create_datagram_endpoint(
-            lambda: Lines(self._received), local_addr=(self.address, self.port)
-        )
-        self.media, _ = await loop.create_datagram_endpoint(
-            lambda: Lines(self._heard), local_addr=(self.address, self.port + 1)
-        )
+    def open(self, password: str, address: str, line: int) -> None:
+        """Make the account known to the library, which sends nothing yet.
 
-    @property
-    def uri(self) -> str:
-        return f"sip:{self.number}@{self.server}"
+        Args:
+            password: of the account.
+            address: the own address.
+            line: the library's number of the SIP socket.
+        """
+        account = pj.AccountConfig()
+        account.idUri = f"sip:{self.number}@{self.server}"
+        account.regConfig.registrarUri = f"sip:{self.server}"
+        account.regConfig.registerOnAdd = False
+        account.regConfig.timeoutSec = EXPIRES_S
+        account.regConfig.retryIntervalSec = 0  # an order registers again, nobody else
+        account.sipConfig.transportId = line
+        account.sipConfig.authCreds.append(pj.AuthCredInfo("digest", "*", self.number, 0, password))
+        # As plain as a phone in the same network: no outbound, no keep-alive, no second offer to settle the codec.
+        account.natConfig.sipOutboundUse = 0
+        account.natConfig.contactRewriteUse = 0
+        account.natConfig.viaRewriteUse = False
+        account.natConfig.udpKaIntervalSec = 0
+        account.mediaConfig.lockCodecEnabled = False
+        account.mediaConfig.transportConfig.boundAddress = address
+        account.mediaConfig.transportConfig.port = AUDIO_PORT + AUDIO_PORTS * len(self.box.phones)
+        self.create(account)
 
-    @property
-    def contact(self) -> str:
-        return f"<sip:{self.number}@{self.address}:{self.port}>"
+    # --- what the library calls
 
-    # --- asking
+    def onRegState(self, news: Any) -> None:  # noqa: N802 - the library's name
+        """Answer the order that waited for it."""
+        if self.registering is not None:
+            took_ms = self.registering.took_ms
+            self.registering.answer(registered=news.code == FINAL, status=news.code, took_ms=took_ms)
 
-    async def register(self) -> dict[str, Any]:
+    def onIncomingCall(self, news: Any) -> None:  # noqa: N802 - the library's name
+        """Take the call; the loop answers it."""
+        self.box.talks.append(Talk(self, news.callId))
+
+    # --- orders
+
+    def register(self, order: Order) -> None:
         """Tell the phone system where we are."""
-        me = f"<{self.uri}>"
-        headers = [("From", f"{me};tag={sip.token()}"), ("To", me), ("Call-ID", sip.token())]
-        begun = time.monotonic()
-        more = [("Contact", self.contact), ("Expires", str(EXPIRES_S))]
-        answer = await self._ask_as_user("REGISTER", f"sip:{self.server}", headers, more, "")
-        status = answer.status if answer else 0
-        return {"registered": status == FINAL, "status": status, "took_ms": _since_ms(begun)}
-
-    async def call(self, number: str) -> dict[str, Any]:
-        """Call a number and begin to talk when it answers."""
-        uri, own = f"sip:{number}@{self.server}", sip.token()
-        local = f"<{self.uri}>;tag={own}"
-        headers = [("From", local), ("To", f"<{uri}>"), ("Call-ID", sip.token())]
-        more = [("Contact", self.contact), ("Content-Type", "application/sdp")]
-        begun = time.monotonic()
-        answer = await self._ask_as_user("INVITE", uri, headers, more, sip.offer(self.address, self.port + 1))
-        setup_ms = _since_ms(begun)
-        if answer is None or answer.status != FINAL:
-            return {"answered": False, "status": answer.status if answer else 0, "setup_ms": setup_ms}
-        sequence = int(answer.get("CSeq").split()[0])
-        dialog = Dialog(answer.get("Call-ID"), local, answer.get("To"), answer.contact or uri, sequence)
-        self.dialog = dialog
-        self._send_request("ACK", dialog.target, self._in_dialog(dialog), sequence, "")
-        self._talk(dialog, answer.body)
-        return {"answered": True, "status": FINAL, "setup_ms": setup_ms, "call_id": dialog.call_id}
-
-    async def hang_up(self) -> dict[str, Any]:
-        """End the call, if there is one, and return what was heard."""
-        dialog = self.dialog
-        if dialog is None:
-            return {"hung_up": False}
-        self._stop(dialog)
-        dialog.sequence += 1
-        answer = await self._ask("BYE", dialog.target, self._in_dialog(dialog), dialog.sequence, "")
-        return {"hung_up": answer is not None and answer.status == FINAL, **_counts(dialog.audio)}
-
-    def stats(self) -> dict[str, Any]:
-        """What was sent and heard in the call that runs."""
-        return {"in_call": self.dialog is not None, **(_counts(self.dialog.audio) if self.dialog else {})}
-
-    def _in_dialog(self, dialog: Dialog) -> list[tuple[str, str]]:
-        return [("From", dialog.local), ("To", dialog.remote), ("Call-ID", dialog.call_id)]
-
-    async def _ask_as_user(
-        self, method: str, uri: str, headers: list[tuple[str, str]], more: list[tuple[str, str]], body: str
-    ) -> Message | None:
-        """Ask, and when challenged ask again with the answer (RFC 3261, 22)."""
-        answer = await self._ask(method, uri, [*headers, *more], 1, body)
-        challenges = {401: ("WWW-Authenticate", "Authorization"), 407: ("Proxy-Authenticate", "Proxy-Authorization")}
-        if answer is None or answer.status not in challenges:
-            return answer
-        asked, told = challenges[answer.status]
-        proof = sip.answer_challenge(answer.get(asked), method, uri, self.number, self.password)
-        return await self._ask(method, uri, [*headers, *more, (told, proof)], 2, body)
-
-    async def _ask(
-        self, method: str, uri: str, headers: list[tuple[str, str]], sequence: int, body: str
-    ) -> Message | None:
-        """Send a request until a final response comes; None when none does in time."""
-        branch = f"z9hG4bK{sip.token()}"
-        answers: asyncio.Queue[Message] = asyncio.Queue()
-        self.waiting[branch, method] = answers
-        deadline, pause = time.monotonic() + TRANSACTION_S, RESEND_S
-        silent = True
+        self.registering = order
         try:
-            while (left := deadline - time.monotonic()) > 0:
-                if silent:
-                    self._send_request(method, uri, headers, sequence, body, branch)
-                try:
-                    answer = await asyncio.wait_for(answers.get(), min(pause, left))
-                except TimeoutError:
-                    pause = min(2 * pause, 4.0)
-                    continue
-                if answer.status >= FINAL:
-                    if method == "INVITE" and answer.status > FINAL:
-                        refused = [(n, answer.get("To") if n == "To" else v) for n, v in headers if n in _DIALOG]
-                        self._send_request("ACK", uri, refused, sequence, "", branch)
-                    return answer
-                silent = False
-        finally:
-            del self.waiting[branch, method]
-        return None
+            self.setRegistration(True)
+        except pj.Error as error:
+            # One that is under way already will be answered, or not in time.
+            if error.status != pj.PJ_EBUSY:
+                order.answer(registered=False, status=0, took_ms=order.took_ms)
 
-    def _send_request(
-        self, method: str, uri: str, headers: list[tuple[str, str]], sequence: int, body: str, branch: str = ""
-    ) -> None:
-        own = f"SIP/2.0/UDP {self.address}:{self.port};rport;branch={branch or 'z9hG4bK' + sip.token()}"
-        lines = [("Via", own), ("Max-Forwards", "70"), *headers, ("CSeq", f"{sequence} {method}")]
-        self.line.sendto(sip.write(f"{method} {uri} SIP/2.0", lines, body), (self.server, SIP_PORT))
+    def call(self, order: Order, number: str) -> None:
+        """Call a number and begin to talk when it answers."""
+        if self.talk is not None:
+            self.talk.leave()
+        self.talk = talk = Talk(self)
+        talk.calling = order
+        self.box.talks.append(talk)
+        try:
+            talk.makeCall(f"sip:{number}@{self.server}", pj.CallOpParam(True))
+        except pj.Error:
+            talk.ended = True
+            order.answer(answered=False, status=0, setup_ms=order.took_ms)
 
-    # --- being asked
-
-    def _received(self, data: bytes, sender: tuple[str, int]) -> None:
-        message = sip.parse(data)
-        if message is None:
+    def hang_up(self, order: Order) -> None:
+        """End the call, if there is one; what was heard is told with the answer."""
+        talk, self.talk = self.talk, None
+        if talk is None:
+            order.answer(hung_up=False)
             return
-        if message.status:
-            waiting = self.waiting.get((message.branch, message.method))
-            if waiting is not None:
-                waiting.put_nowait(message)
-        elif message.method != "ACK":
-            # What was answered already is answered in the same words.
-            key = f"{message.branch} {message.method}"
-            if key not in self.answers:
-                self.answers[key] = self._answer(message)
-            self.line.sendto(self.answers[key], sender)
+        talk.leaving = order
+        talk.leave()
 
-    def _answer(self, request: Message) -> bytes:
-        if request.method == "INVITE" and self.dialog is None:
-            local = f"{request.get('To')};tag={sip.token()}"
-            dialog = Dialog(request.get("Call-ID"), local, request.get("From"), request.contact)
-            self.dialog = dialog
-            self._talk(dialog, request.body)
-            body = sip.offer(self.address, self.port + 1)
-            return self._response("200 OK", request, local, body)
-        if request.method == "INVITE":
-            return self._response("486 Busy Here", request, f"{request.get('To')};tag={sip.token()}")
-        if request.method == "BYE" and self.dialog is not None:
-            self._stop(self.dialog)
-        known = request.method in ("BYE", "OPTIONS", "NOTIFY", "CANCEL")
-        return self._response("200 OK" if known else "501 Not Implemented", request, request.get("To"))
+    def tell(self, order: Order) -> None:
+        """What was sent and heard in the call that runs."""
+        order.answer(in_call=self.talk is not None, **(self.talk.audio.counts() if self.talk else {}))
 
-    def _response(self, status: str, request: Message, to: str, body: str = "") -> bytes:
-        headers = [("Via", via) for via in request.all("Via")]
-        headers += [("From", request.get("From")), ("To", to), ("Call-ID", request.get("Call-ID"))]
-        headers += [("CSeq", request.get("CSeq")), ("Contact", self.contact)]
-        if body:
-            headers.append(("Content-Type", "application/sdp"))
-        return sip.write(f"SIP/2.0 {status}", headers, body)
+    def take(self, talk: Talk) -> int:
+        """The status that a call which came in is answered with: one at a time."""
+        if self.talk is not None:
+            return BUSY
+        self.talk = talk
+        return FINAL
 
-    # --- talking
-
-    def _talk(self, dialog: Dialog, description: str) -> None:
-        target = sip.media_target(description)
-        if target is not None:
-            self.ended.clear()
-            dialog.task = asyncio.get_running_loop().create_task(self._send_audio(dialog.audio, target))
-
-    async def _send_audio(self, audio: Audio, target: tuple[str, int]) -> None:
-        loop, source = asyncio.get_running_loop(), secrets.randbits(32)
-        begun = loop.time()
-        while True:
-            self.media.sendto(sip.rtp_packet(audio.sent, source), target)
-            audio.sent += 1
-            await asyncio.sleep(max(0.0, begun + audio.sent * sip.RTP_PERIOD_S - loop.time()))
-
-    def _heard(self, _data: bytes, _sender: tuple[str, int]) -> None:
-        if self.dialog is not None:
-            self.dialog.audio.heard()
-
-    def _stop(self, dialog: Dialog) -> None:
-        if dialog.task is not None:
-            dialog.task.cancel()
-        self.dialog = None
-        self.ended.set()
-
-
-_DIALOG = ("From", "To", "Call-ID")
-
-
-def _since_ms(begun: float) -> float:
-    return round((time.monotonic() - begun) * 1000, 1)
-
-
-def _counts(audio: Audio) -> dict[str, Any]:
-    return {"rtp_sent": audio.sent, "rtp_received": audio.received, "audio_gap_ms": round(audio.gap_ms, 1)}
+    def attend(self) -> None:
+        """Give up what has waited too long, and forget a call that has ended."""
+        if self.talk is not None and self.talk.ended:
+            self.talk = None
+        if self.registering is not None and self.registering.late:
+            self.registering.answer(registered=False, status=0, took_ms=self.registering.took_ms)
 
 
 class Box:
-    """All phones of one process, by number."""
+    """The endpoint with all phones of one process.
 
-    def __init__(self, address: str, server: str) -> None:
-        self.address, self.server = address, server
+    Args:
+        address: the own address.
+        server: the phone system's address.
+        tell: what takes the answers.
+    """
+
+    def __init__(self, address: str, server: str, tell: Callable[[dict[str, Any]], None]) -> None:
+        self.address, self.server, self.say = address, server, tell
         self.phones: dict[str, Phone] = {}
+        self.talks: list[Talk] = []
+        self.endpoint = pj.Endpoint()
+        self.endpoint.libCreate()
+        self.endpoint.libInit(_settings())
+        transport = pj.TransportConfig()
+        transport.boundAddress = address
+        self.line = self.endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport)
+        self.endpoint.audDevManager().setNullDev()
+        self.endpoint.libStart()
+        for codec in self.endpoint.codecEnum2():
+            wanted = codec.codecId.startswith(CODECS)
+            self.endpoint.codecSetPriority(codec.codecId, codec.priority if wanted else 0)
+        self.heard = self.endpoint.audDevManager().getPlaybackDevMedia()
+        self.tone = pj.ToneGenerator()
+        self.tone.createToneGenerator(8000)
+        self.tone.play(pj.ToneDescVector([_tone()]), True)
 
-    async def obey(self, order: dict[str, Any]) -> dict[str, Any]:
-        """Carry out one order and return what came of it."""
-        number = order["phone"]
-        phone = self.phones.get(number)
+    def obey(self, said: dict[str, Any]) -> None:
+        """Begin one order; its answer comes when it is carried out, or has failed."""
+        order = Order(said, self.say)
+        phone = self.phones.get(order.phone)
         if phone is None:
-            port = FIRST_PORT + 2 * len(self.phones)
-            phone = self.phones[number] = Phone(number, order.get("password", ""), self.address, self.server, port)
-            await phone.open()
-        if order["do"] == "register":
-            return await phone.register()
-        if order["do"] == "call":
-            return await phone.call(order["to"])
-        if order["do"] == "hangup":
-            return await phone.hang_up()
-        return phone.stats()
+            phone = self.phones[order.phone] = Phone(order.phone, self.server, self)
+            phone.open(said.get("password", ""), self.address, self.line)
+        if order.do == "register":
+            phone.register(order)
+        elif order.do == "call":
+            phone.call(order, said["to"])
+        elif order.do == "hangup":
+            phone.hang_up(order)
+        else:
+            phone.tell(order)
+
+    def attend(self) -> None:
+        """Let the library work for up to ``POLL_MS``, then do what its news ask for."""
+        self.endpoint.libHandleEvents(POLL_MS)
+        for talk in self.talks:
+            talk.attend(self.tone, self.heard)
+        for phone in self.phones.values():
+            phone.attend()
+        # Only here, never in a callback: the library still holds a call whose end it tells.
+        self.talks = [talk for talk in self.talks if not talk.ended]
+
+    def close(self) -> None:
+        """Fall silent: no call is ended and no phone unregistered, as if the plug were pulled."""
+        self.talks.clear()
+        del self.tone, self.heard  # they are ports of what is taken down now
+        self.endpoint.libDestroy(pj.PJSUA_DESTROY_NO_NETWORK)
 
 
-async def serve(address: str, server: str) -> None:
+def _status(code: int) -> Any:
+    wanted = pj.CallOpParam()
+    wanted.statusCode = code
+    return wanted
+
+
+def _tone() -> Any:
+    tone = pj.ToneDesc()
+    tone.freq1, tone.freq2, tone.on_msec, tone.off_msec = TONE_HZ, 0, 1000, 0
+    return tone
+
+
+def _settings() -> Any:
+    settings = pj.EpConfig()
+    settings.uaConfig.threadCnt = 0
+    settings.uaConfig.mainThreadOnly = True
+    settings.uaConfig.maxCalls = 32
+    settings.uaConfig.userAgent = "Ishmael lab phone"
+    settings.logConfig.level = settings.logConfig.consoleLevel = 1
+    settings.medConfig.noVad = True  # silence is sent too
+    settings.medConfig.clockRate = 8000
+    settings.medConfig.ecTailLen = 0
+    return settings
+
+
+def serve(address: str, server: str) -> None:
     """Carry out orders from standard input, each as soon as it comes, until the input ends."""
-    box = Box(address, server)
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    running: set[asyncio.Task[None]] = set()
+    # The library writes its log to standard output, which is for answers here; what counts is in those.
+    answers = os.fdopen(os.dup(OUTPUT), "w", buffering=1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), OUTPUT)
 
-    async def one(order: dict[str, Any]) -> None:
-        result = await box.obey(order)
-        sys.stdout.write(json.dumps({"phone": order["phone"], "do": order["do"], **result}) + "\n")
-        sys.stdout.flush()
+    def tell(result: dict[str, Any]) -> None:
+        answers.write(json.dumps(result) + "\n")
 
-    while line := await reader.readline():
-        task = asyncio.create_task(one(json.loads(line)))
-        running.add(task)
-        task.add_done_callback(running.discard)
-    for task in running:
-        task.cancel()
+    box = Box(address, server, tell)
+    try:
+        _listen(box)
+    finally:
+        box.close()
+
+
+def _listen(box: Box) -> None:
+    rest = b""
+    while True:
+        box.attend()
+        if not select.select([INPUT], [], [], 0)[0]:
+            continue
+        data = os.read(INPUT, 65536)
+        if not data:
+            return
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            box.obey(json.loads(line))
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1], sys.argv[2]))
+    serve(sys.argv[1], sys.argv[2])

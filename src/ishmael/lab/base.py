@@ -97,6 +97,17 @@ env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninte
 rm "$place/root/package.deb"
 """
 
+_INSTALL_MORE = """\
+rm -f "$place/root/etc/resolv.conf"
+cp -L /etc/resolv.conf "$place/root/etc/resolv.conf"
+in_layer() {{ env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
+  ${{http_proxy:+http_proxy="$http_proxy"}} ${{https_proxy:+https_proxy="$https_proxy"}} chroot "$place/root" "$@"; }}
+in_layer apt-get -q update
+in_layer apt-get -q -y --no-install-recommends -o DPkg::Options::=--force-unsafe-io install {packages}
+in_layer apt-get clean
+rm -rf "$place/root"/var/lib/apt/lists/* "$place/root"/var/cache/apt/*.bin "$place/root/etc/resolv.conf"
+"""
+
 
 @dataclass(frozen=True)
 class Base:
@@ -165,20 +176,23 @@ def newest_package(checkout: Path) -> Path:
     return found[-1]
 
 
-def prepare(package: Path | None, say: Say) -> Base:
+def prepare(package: Path | None, say: Say, more: tuple[str, ...] = ()) -> Base:
     """Build what is missing and name the parts.
 
     Args:
         package: the Debian package to install in the nodes; None for plain nodes.
         say: gets a line of progress now and then.
+        more: packages of the nodes' Debian release to install besides, such as other cluster software to compare with.
     """
     node, asterisk = _roots()
     build_all((node, asterisk), say)
     install = _INSTALL.format(package=shlex.quote(str(package))) if package else ":"
+    if more:
+        install = _INSTALL_MORE.format(packages=" ".join(more))
     recipe = _LAYER_RECIPE.format(node_root=node.target, install=install, size=DISK_SIZE)
-    content = hashlib.sha256(package.read_bytes()).hexdigest() if package else "plain"
+    content = hashlib.sha256(package.read_bytes()).hexdigest() if package else f"plain{install if more else ''}"
     key = hashlib.sha256(f"{content} {node.target.name} {_LAYER_RECIPE} {_INSTALL} {DISK_SIZE}".encode())
-    layer = CACHE / f"layer-{key.hexdigest()[:12]}"
-    title = f"layer with {package.name}" if package else "layer without a package"
+    layer = CACHE / f"{'more' if more else 'layer'}-{key.hexdigest()[:12]}"
+    title = f"layer with {package.name}" if package else f"layer with {', '.join(more) or 'no package'}"
     build_all((Build(title, layer, recipe, 60),), say)
     return Base(node.target, asterisk.target, layer)

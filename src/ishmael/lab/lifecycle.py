@@ -26,13 +26,14 @@ def nodes_of(lab: LabPlan) -> tuple[Node, ...]:
     return tuple(Node(lab, plan) for plan in lab.nodes)
 
 
-def up(lab: LabPlan, package: Path | None, say: Say) -> float:
+def up(lab: LabPlan, package: Path | None, say: Say, more: tuple[str, ...] = ()) -> float:
     """Bring the lab up and wait until both nodes have booted.
 
     Args:
         lab: which one.
         package: what is installed in the nodes; None for plain nodes.
         say: gets a line of progress now and then.
+        more: see ``base.prepare``.
 
     Returns:
         Seconds from the ready base to two booted nodes.
@@ -48,7 +49,7 @@ def up(lab: LabPlan, package: Path | None, say: Say) -> float:
     with _interruptible():
         now = state.begin(lab)
         try:
-            parts = base.prepare(package, say)
+            parts = base.prepare(package, say, more)
             begun = time.monotonic()
             now = replace(now, package=package.name if package else "", layer=str(parts.layer))
             state.save(lab, now)

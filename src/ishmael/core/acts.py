@@ -69,7 +69,7 @@ def become_master(s: State, out: Outbox) -> None:
     enter(s, Role.MASTER)
     s.refreshed_ms = s.now_ms
     s.announced, s.announce_from_ms = 1, s.now_ms
-    s.let_go_ms = -1
+    s.let_go_ms, s.lapsed = -1, False
     s.granted_ms = s.now_ms
     record = made.record if made is not None else s.record
     _replicate(s, out, record)
@@ -119,7 +119,7 @@ def let_go(s: State, out: Outbox, rule: str, why: str, **facts: Any) -> None:
         out.refuse(s.handing.ticket, "let-go", f"This node had to let go meanwhile: {why}", "See ishmael events.")
         out.do(do.Send(Withdraw(s.handing.offer)))
     enter(s, Role.WAITING)
-    s.let_go_ms = s.now_ms
+    s.let_go_ms, s.let_go_watching = s.now_ms, rule in ("1", "F2") and s.paused_ms < 0
     s.opened = False
     out.tell("let-go", rule, why, **facts)
 

@@ -32,6 +32,8 @@ def perform(s: State, out: Outbox) -> None:
     _probe_peer(s, out)
     _probe_holder(s, out)
     _announce(s, out)
+    if s.dial_tone_ms >= 0 and facts.nobody_serves(s):
+        s.unserved_ms = s.now_ms
 
 
 def _refresh(s: State, out: Outbox) -> None:
@@ -80,7 +82,9 @@ def _unable_because(s: State) -> str:
 
 def _references(s: State, out: Outbox) -> None:
     times = s.config.times
-    period_ms = times.tick_ms if s.question_ms >= 0 else times.reference_ms
+    # An ask that nobody answered is repeated at once: single lost frames must not look like a lost network.
+    missed = s.reference_ms < s.reference_ask_ms
+    period_ms = times.tick_ms if s.question_ms >= 0 or missed else times.reference_ms
     if s.reference_ask_ms >= 0 and s.now_ms - s.reference_ask_ms < period_ms:
         return
     s.reference_ask_ms = s.now_ms

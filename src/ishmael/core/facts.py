@@ -62,9 +62,9 @@ def probes_needed(s: State) -> int:
 
 
 def suspects(s: State) -> bool:
-    """The master has not been heard for ``suspect_ms``: probe it. A master without its own Corosync looks for its slave."""
-    looking = s.role is Role.SLAVE or (s.role is Role.MASTER and s.corosync_lost_ms >= 0 and s.config.peer != 0)
-    return looking and s.now_ms - s.peer_ms >= s.config.times.suspect_ms
+    """The peer has not been heard for ``suspect_ms``: probe it. A master without its own Corosync looks for its slave."""
+    looking = s.role in (Role.SLAVE, Role.WAITING) or (s.role is Role.MASTER and s.corosync_lost_ms >= 0)
+    return looking and s.config.peer != 0 and s.now_ms - s.peer_ms >= s.config.times.suspect_ms
 
 
 def silent(s: State) -> bool:
@@ -86,6 +86,12 @@ def unanswered(s: State) -> bool:
     """Rule 8: the peer's machine lives somehow, and for long nobody has answered for the cluster IP."""
     last_ms = max(s.peer_ms, s.probe.cluster_ms)
     return s.now_ms - last_ms >= s.config.times.take_min_ms and s.probe.without_cluster >= probes_needed(s)
+
+
+def seen_but_deaf(s: State) -> bool:
+    """Frames of the peer arrive, and it does not answer on the telephone network: it may serve there, unseen by me."""
+    recent_ms = 1000
+    return s.now_ms - s.life_ms < recent_ms and (s.own_address_ms < 0 or s.now_ms - s.own_address_ms >= recent_ms)
 
 
 def vacant(s: State) -> bool:
@@ -129,6 +135,28 @@ def slave_in_order(s: State) -> bool:
         and s.config.peer not in record.standby
         and s.in_step
     )
+
+
+def ready(s: State) -> bool:
+    """This node may claim: it has a record, a disk, no pause, and is not in standby."""
+    # A master whose released role nobody took is in standby on its own disk only (rule 4).
+    away = in_standby(s) and s.role is not Role.HANDING
+    return s.record is not None and may_save(s) and s.paused_ms < 0 and not away
+
+
+def nobody_serves(s: State) -> bool:
+    """Rule 8's question. A peer that is heard and idle serves no more than one that is gone."""
+    if serving(s) or not s.config.dial_tone_first or not ready(s) or not sees_reference(s) or s.hold:
+        return False
+    if foreign_holder(s) or (
+        hears(s) and s.peer is not None and s.peer.role in (Role.MASTER, Role.TAKING, Role.HANDING)
+    ):
+        return False
+    if not hears(s) and seen_but_deaf(s):
+        return False
+    if s.role is Role.SLAVE and not hears(s):
+        return silent(s) or unanswered(s)
+    return vacant(s)
 
 
 def grants(s: State) -> bool:

@@ -52,6 +52,7 @@ def _row(
 
 _R = Role
 _SERVING = (_R.MASTER, _R.HANDING)
+_IDLE = (_R.WAITING, _R.SLAVE, _R.HANDING)
 _ANY = tuple(Role)
 
 RULES: tuple[Rule, ...] = (
@@ -197,10 +198,10 @@ RULES: tuple[Rule, ...] = (
         waiting.resume_after_let_go,
         "Nobody took over since this node let go.",
     ),
-    _row("8a", (_R.WAITING, _R.SLAVE), (), waiting.dial_tone_starts, waiting.start_dial_tone, "Nobody serves."),
+    _row("8a", _IDLE, (), waiting.dial_tone_starts, waiting.start_dial_tone, "Nobody serves."),
     _row(
         "8b",
-        (_R.WAITING, _R.SLAVE),
+        _IDLE,
         (),
         waiting.dial_tone_stops,
         waiting.stop_dial_tone,
@@ -208,7 +209,7 @@ RULES: tuple[Rule, ...] = (
     ),
     _row(
         "8c",
-        (_R.WAITING, _R.SLAVE),
+        _IDLE,
         (_R.TAKING,),
         waiting.dial_tone_due,
         waiting.dial_tone,

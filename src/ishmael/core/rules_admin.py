@@ -171,9 +171,10 @@ def _settled(s: State, ask: Ask) -> bool:
                 return late or facts.foreign_holder(s) or (facts.vacant(s) and facts.sees_reference(s))
             return s.role is Role.MASTER and s.opened and s.saving is None
         case "admit":
-            return s.record is not None and s.saving is None
+            return s.saving is None
         case "dismiss":
-            return s.record is not None and s.saving is None and (not s.record.slave_fit or facts.may_go_alone(s))
+            waits = s.record is not None and s.record.slave_fit and not facts.may_go_alone(s)
+            return s.role is not Role.MASTER or (s.saving is None and not waits)
         case "switch":
             return (
                 s.role is Role.MASTER or s.now_ms - ask.since_ms > s.config.times.release_ms + s.config.times.alone_ms
@@ -188,6 +189,8 @@ def settle_ask(s: State, out: Outbox) -> None:
     s.waiting_asks = tuple(a for a in s.waiting_asks if a is not ask)
     if ask.what == "form" and s.role is Role.WAITING:
         _settle_form(s, ask, out)
+    elif ask.what in ("admit", "dismiss") and s.role is not Role.MASTER:
+        out.refuse(ask.ticket, "not-master", "This node is no longer master.", "Ask the master: see ishmael status.")
     elif ask.what == "dismiss" and s.record is not None and ask.node not in s.record.standby:
         _dismiss_now(s, out, ask)
     elif ask.what == "switch" and s.role is not Role.MASTER:

@@ -39,8 +39,10 @@ def conflict_lost(s: State) -> bool:
     """
     if s.conflict_ms < 0 or _known_lower(s) or not facts.serving(s):
         return False
-    may_be_right = s.record is not None and s.record.slave_fit
-    return may_be_right or s.conflict_last_ms - s.conflict_ms >= s.config.times.conflict_ms
+    may_be_right = s.record is None or s.record.slave_fit or s.paused_ms >= 0
+    # One tick less: the next look at the clock comes that late.
+    long = s.now_ms - s.conflict_ms >= s.config.times.conflict_ms - s.config.times.tick_ms
+    return may_be_right or (long and s.conflict_last_ms - s.conflict_ms >= s.config.times.tick_ms // 2)
 
 
 def _known_lower(s: State) -> bool:
@@ -213,6 +215,9 @@ def goes_alone(s: State) -> bool:
     """Rule 2: the slave is withdrawn or not heard, and its fitness has surely ended."""
     if s.record is None or not s.record.slave_fit or not facts.may_save(s):
         return False
+    # After a pause the time since the last grant proves nothing: the slave may have taken over meanwhile.
+    if s.paused_ms >= 0 or not s.holds:
+        return False
     # The own Corosync's death is no loss of the slave: while the data streams, commits go on waiting for it.
     if not s.corosync and s.in_step:
         return False
@@ -351,7 +356,7 @@ def nobody_took(s: State) -> bool:
     h = s.handing
     if h is None or h.accept is None or s.let_go_ms < h.since_ms or s.saving is not None or s.paused_ms >= 0:
         return False
-    if facts.hears(s) and s.peer is not None and s.peer.role is not Role.SLAVE:
+    if facts.hears(s) and s.peer is not None and s.peer.role in (Role.WAITING, Role.TAKING):
         return False  # it is restarting, or on its way to serve: it goes first (rule 7b)
     from_ms = max(h.go_ms, s.granted_ms, s.let_go_ms)
     return (

@@ -10,7 +10,7 @@ from ishmael.core.state import State
 from ishmael.words.record import Record
 from ishmael.words.roles import Role
 
-_BUSY = (Role.MASTER, Role.TAKING, Role.HANDING)
+_UNSURE_MS = 1000
 
 
 def claim_lost(s: State) -> bool:
@@ -92,10 +92,6 @@ def drop_wrong(s: State, out: Outbox) -> None:
     acts.drop(s, out)
 
 
-def _ready(s: State) -> bool:
-    return s.record is not None and facts.may_save(s) and s.paused_ms < 0 and not facts.in_standby(s)
-
-
 def _mine(s: State, record: Record | None) -> bool:
     return record is not None and record.master == s.config.me and s.config.me not in record.standby
 
@@ -110,7 +106,7 @@ def _resume(s: State, out: Outbox, rule: str, why: str, record: Record | None, *
 
 def resumes_alone(s: State) -> bool:
     """Rule 7: recorded as master with an unfit or removed slave; resumes at once after probing for holders."""
-    if not (_ready(s) and _mine(s, s.record) and facts.vacant(s) and facts.sees_reference(s)) or s.record is None:
+    if not (facts.ready(s) and _mine(s, s.record) and facts.vacant(s) and facts.sees_reference(s)) or s.record is None:
         return False
     return not s.record.slave_fit and not s.record.taking and not _peer_knows_better(s)
 
@@ -131,7 +127,7 @@ def resume_alone(s: State, out: Outbox) -> None:
 def resumes_with_peer(s: State) -> bool:
     """Rule 7: both are there and neither serves: the higher record says who was master; that one resumes."""
     peer = s.peer
-    if not _ready(s) or not facts.hears(s) or peer is None or peer.record is None or s.record is None:
+    if not facts.ready(s) or not facts.hears(s) or peer is None or peer.record is None or s.record is None:
         return False
     released = peer.role is Role.HANDING and peer.record.master == s.config.me
     if not (released or peer.role in (Role.WAITING, Role.SLAVE, Role.STANDBY)) or not facts.vacant(s):
@@ -152,8 +148,11 @@ def resume_with_peer(s: State, out: Outbox) -> None:
 
 
 def resumes_after_let_go(s: State) -> bool:
-    """Rule 1: let go, probed ever since, saw no other holder, and the slave's fitness has surely ended."""
-    if not (_ready(s) and _mine(s, s.record)) or s.let_go_ms < 0 or not facts.sees_reference(s):
+    """Rule 1: let go, probed ever since, saw no other holder, and the slave's fitness has surely ended.
+
+    Not after a pause, a lapse or a conflict: then the slave may have served, unseen, before this node looked.
+    """
+    if not (facts.ready(s) and _mine(s, s.record)) or not s.let_go_watching or not facts.sees_reference(s):
         return False
     if _peer_knows_better(s):
         return False
@@ -166,20 +165,9 @@ def resume_after_let_go(s: State, out: Outbox) -> None:
     _resume(s, out, "1b", "Nobody took over since this node let go.", s.record, slave_fit=False)
 
 
-def _nobody_serves(s: State) -> bool:
-    """Rule 8's question. A peer that is heard and idle serves no more than one that is gone."""
-    if not s.config.dial_tone_first or not _ready(s) or not facts.sees_reference(s) or s.hold:
-        return False
-    if facts.foreign_holder(s) or (facts.hears(s) and s.peer is not None and s.peer.role in _BUSY):
-        return False
-    if s.role is Role.SLAVE and not facts.hears(s):
-        return facts.silent(s) or facts.unanswered(s)
-    return facts.vacant(s)
-
-
 def dial_tone_starts(s: State) -> bool:
     """Rule 8: the wait begins."""
-    return s.dial_tone_ms < 0 and _nobody_serves(s)
+    return s.dial_tone_ms < 0 and facts.nobody_serves(s)
 
 
 def start_dial_tone(s: State, out: Outbox) -> None:
@@ -192,8 +180,10 @@ def start_dial_tone(s: State, out: Outbox) -> None:
 
 
 def dial_tone_stops(s: State) -> bool:
-    """Rule 8: the conditions no longer hold."""
-    return s.dial_tone_ms >= 0 and not _nobody_serves(s)
+    """Rule 8: a holder was seen, or the conditions have not held for a while; one late tick does not count."""
+    if s.dial_tone_ms < 0 or facts.nobody_serves(s):
+        return False
+    return s.holder_ms > s.dial_tone_ms or s.now_ms - max(s.unserved_ms, s.dial_tone_ms) > _UNSURE_MS
 
 
 def stop_dial_tone(s: State, _out: Outbox) -> None:
@@ -209,7 +199,7 @@ def _dial_tone_delay_ms(s: State) -> int:
 
 def dial_tone_due(s: State) -> bool:
     """Rule 8: waited long enough."""
-    return s.dial_tone_ms >= 0 and s.now_ms - s.dial_tone_ms >= _dial_tone_delay_ms(s) and _nobody_serves(s)
+    return s.dial_tone_ms >= 0 and s.now_ms - s.dial_tone_ms >= _dial_tone_delay_ms(s) and facts.nobody_serves(s)
 
 
 def dial_tone(s: State, out: Outbox) -> None:

@@ -171,12 +171,14 @@ def _peer_frame(s: State, _e: ev.PeerFrameSeen, _out: Outbox) -> None:
 
 
 def _peer_address(s: State, e: ev.PeerAddressAnswered, _out: Outbox) -> None:
-    s.life_ms = s.own_address_ms = s.now_ms
+    s.life_ms = s.now_ms
     s.probe = replace(s.probe, life=True, own=s.probe.own or e.network is Network.PHONE)
+    if e.network is Network.PHONE:
+        s.own_address_ms = s.now_ms
 
 
 def _holder(s: State, e: ev.HolderSeen, out: Outbox) -> None:
-    s.vacancy = VacancySense()
+    s.vacancy, s.holder_ms = VacancySense(), s.now_ms
     if e.by == "peer":
         s.life_ms = s.now_ms
         s.probe = replace(s.probe, life=True, cluster=True, cluster_ms=s.now_ms)
@@ -235,7 +237,7 @@ def _save_ended(s: State, e: ev.SaveEnded, out: Outbox) -> None:
 
 
 def _address_ended(s: State, e: ev.AddressEnded, out: Outbox) -> None:
-    if s.holds and not e.holds and s.role in (Role.MASTER, Role.TAKING, Role.HANDING):
+    if s.holds and not e.holds and not s.dropping and s.role in (Role.MASTER, Role.TAKING, Role.HANDING):
         s.lapsed = True
     if not e.holds and s.claim is not None and s.claim.acting:
         s.claim_failed = e.why or "the address could not be added"

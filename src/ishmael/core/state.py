@@ -189,7 +189,7 @@ class State:
     reference_ms: int = -1
     reference_lost_ms: int = -1
     dark_ms: int = -1
-    own_address_ms: int = -1
+    own_address_ms: int = -1  # the peer last answered for its own telephone address
     question_ms: int = -1
     question_good: int = 0
     lossy: bool = False
@@ -198,6 +198,7 @@ class State:
     internal_link: bool = True
     probe: ProbeSense = field(default_factory=ProbeSense)
     vacancy: VacancySense = field(default_factory=VacancySense)
+    holder_ms: int = -1
     foreign_mac: str = ""
     foreign_ms: int = -1
     conflict_ms: int = -1
@@ -224,6 +225,7 @@ class State:
     announce_from_ms: int = -1
     opened: bool = False
     let_go_ms: int = -1
+    let_go_watching: bool = False  # it let go with its eyes open: nobody can have served before unseen
     lapsed: bool = False
     dropping: bool = False
 
@@ -238,6 +240,7 @@ class State:
     waiting_asks: tuple[Ask, ...] = ()
     hold: bool = False
     dial_tone_ms: int = -1
+    unserved_ms: int = -1
 
     # told once until it ends
     reported: frozenset[str] = frozenset()

@@ -92,8 +92,7 @@ def _vm_stopped(_world: World, node: Node, draw: random.Random) -> Undo:
     node.world.monitors.keeper_gone(node.id)
     node.world.looked()
     clocks_tell = draw.random() < 0.5
-    if not clocks_tell:
-        node.world.monitors.timeless.add(node.id)
+    node.world.monitors.timeless[node.id] = clocks_tell
 
     def undo() -> None:
         if node.machine.stopped_vm:

@@ -35,8 +35,8 @@ class Monitors:
         self.served_ms = -1.0
         self.written_off = False
         # Stopped with all their clocks, these cannot know how old their fitness is: named in docs/reference/failover.md
-        # as beyond two nodes alone.
-        self.timeless: set[int] = set()
+        # as beyond two nodes alone; unless CLOCK_BOOTTIME tells them (the value), once they run.
+        self.timeless: dict[int, bool] = {}
         self._idle_since_ms: dict[int, float] = {}
 
     # --- told by the world ------------------------------------------------------------------------------------------
@@ -53,6 +53,8 @@ class Monitors:
     def resumed(self, node: int) -> None:
         """The keeper of a node runs (again)."""
         self._gone_ms.pop(node, None)
+        if self.timeless.get(node):
+            del self.timeless[node]
         self._resumed_ms[node] = self.world.agenda.now_ms
 
     def holders_changed(self) -> None:

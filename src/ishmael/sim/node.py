@@ -146,7 +146,7 @@ class Node:
     def listens(self) -> bool:
         """The mere sight of a frame of the peer is of interest: a slave that has heard nothing for two beats."""
         keeper = self.keeper
-        if keeper is None or not keeper.alive or keeper.state.role is not Role.SLAVE:
+        if keeper is None or not keeper.alive or keeper.state.role not in (Role.SLAVE, Role.WAITING):
             return False
         return keeper.state.now_ms - keeper.state.peer_ms > 2 * self.world.times.echo_ms
 

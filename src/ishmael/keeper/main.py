@@ -1,4 +1,8 @@
-"""The keeper: decides who is master, and acts on it. Started by ishmael-keeper.service."""
+"""The keeper: decides who is master, and acts on it. Started by ishmael-keeper.service.
+
+Punctuality comes first, even before the rest is loaded: a keeper that is restarted on a busy machine must be back before its
+lease on the cluster IP runs out.
+"""
 
 from __future__ import annotations
 
@@ -13,30 +17,40 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ishmael.keeper.loop import Loop
-from ishmael.keeper.places import Places
+if TYPE_CHECKING:
+    from ishmael.keeper.loop import Loop
 
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 _PRIORITY = 10
 
 
-def harden() -> list[str]:
-    """Make the keeper punctual: memory locked, no collector, real-time priority where the host grants it.
+def take_priority() -> list[str]:
+    """Real-time priority where the host grants it, else the best there is. Source: sched_setscheduler(2).
 
     Returns:
-        What the host did not grant, in plain words. Sources: mlockall(2), sched_setscheduler(2).
+        What the host did not grant, in plain words.
+    """
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(_PRIORITY))
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, 0, -20)
+        return [f"no real-time priority: {error.strerror}"]
+    return []
+
+
+def lock_memory() -> list[str]:
+    """Keep what is loaded in memory, and the collector out of the way. Source: mlockall(2).
+
+    Returns:
+        What the host did not grant, in plain words.
     """
     missing: list[str] = []
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) != 0:
         missing.append(f"memory is not locked: {os.strerror(ctypes.get_errno())}")
-    try:
-        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(_PRIORITY))
-    except OSError as error:
-        missing.append(f"no real-time priority: {error.strerror}")
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, 0, -20)
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -62,8 +76,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, default=Path("/"), help="directory that stands for / (default: /)")
     parser.add_argument("--host-name", default=socket.gethostname(), help="this node's name in the settings")
     options = parser.parse_args(argv)
+    missing_at_start = take_priority()
+    from ishmael.keeper.loop import Loop  # noqa: PLC0415 - loaded with priority, see above
+    from ishmael.keeper.places import Places  # noqa: PLC0415
+
     loop = Loop(Places(options.root), options.host_name)
-    for missing in harden():
+    for missing in (*missing_at_start, *lock_memory()):
         print(missing, file=sys.stderr, flush=True)
     reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)

@@ -1,0 +1,152 @@
+"""Bad input at set-up, on real nodes: one clear error with a hint, the exit code of the contract, and nothing changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab.conftest import ISHMAEL, Lab
+
+pytestmark = pytest.mark.lab
+REFUSED = 3
+_GOOD = {
+    "--cluster-ip": "10.77.0.10",
+    "--phone-nic": "phone0",
+    "--internal-nic": "cable0",
+    "--reference": "10.77.0.1",
+}
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[Lab]:
+    """Two nodes with the package, not set up."""
+    lab = Lab("testbare")
+    lab.run("down")
+    try:
+        lab.json("up")
+        yield lab
+    finally:
+        lab.run("down")
+
+
+def _fingerprint(lab: Lab, node: str) -> str:
+    """What must not change when something is refused."""
+    return lab.sh(
+        node,
+        "find /etc -type f ! -name '*.lock' -exec sha256sum {} + | sort | sha256sum; ip -4 addr; "
+        "systemctl is-enabled corosync ssh || true; systemctl is-active corosync || true; ls /var/lib/ishmael | grep record || true",
+    )
+
+
+def _refused(lab: Lab, node: str, *words: str) -> tuple[int, dict[str, str]]:
+    """Run a work that must be refused, and that nothing changed; returns its exit code, and hints by finding code."""
+    before = _fingerprint(lab, node)
+    done = lab.run("exec", node, "--timeout", "60", "--", "ishmael", *words, "--yes", "--json")
+    assert _fingerprint(lab, node) == before
+    findings = json.loads(done.stdout)["findings"]
+    return done.returncode, {found["code"]: found["hint"] for found in findings}
+
+
+def _set_up(lab: Lab, **changes: str) -> tuple[int, dict[str, str]]:
+    options = _GOOD | {f"--{name.replace('_', '-')}": value for name, value in changes.items()}
+    words = [word for pair in options.items() for word in pair]
+    return _refused(lab, "node1", "setup-master", *words)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"cluster_ip": "10.77.0.11"}, "nodes-own-address"),
+        ({"cluster_ip": "192.168.7.7"}, "outside-telephone-network"),
+        ({"cluster_ip": "telephone"}, "not-an-address"),
+        ({"cluster_ip": "10.77.0.50"}, "cluster-ip-taken"),
+        ({"phone_nic": "eth9"}, "nic-missing"),
+        ({"phone_nic": "cable0"}, "same-nic-twice"),
+    ],
+)
+def test_a_wrong_field_is_named(bare: Lab, changes: dict[str, str], code: str) -> None:
+    """Each wrong field gives its own finding with a hint, exit code 3."""
+    returned, hints = _set_up(bare, **changes)
+    assert returned == REFUSED
+    assert hints.get(code), hints
+
+
+def test_several_faults_give_several_findings(bare: Lab) -> None:
+    """A form with several faults is answered in one go."""
+    returned, hints = _set_up(bare, cluster_ip="10.77.0.11", internal_nic="eth9", reference="10.99.0.1")
+    assert returned == REFUSED
+    assert {"nodes-own-address", "nic-missing"} <= set(hints), hints
+
+
+def test_a_nic_that_is_down_is_refused(bare: Lab) -> None:
+    """Taking the interface down by hand is noticed before anything is done."""
+    bare.sh("node1", "ip link set cable0 down")
+    try:
+        returned, hints = _set_up(bare)
+    finally:
+        bare.sh("node1", "ip link set cable0 up")
+    assert returned == REFUSED
+    assert hints.get("nic-down"), hints
+
+
+def test_a_missing_corosync_is_named(bare: Lab) -> None:
+    """Without Corosync there is no cluster; the hint says what to install."""
+    bare.sh("node1", "mv /usr/sbin/corosync /usr/sbin/corosync.away")
+    try:
+        returned, hints = _set_up(bare)
+    finally:
+        bare.sh("node1", "mv /usr/sbin/corosync.away /usr/sbin/corosync")
+    assert returned in (REFUSED, 5)
+    assert hints.get("corosync-missing"), hints
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["", "hello", "-----BEGIN OPENSSH PRIVATE KEY-----", "ssh-ed25519 AAAA", "ssh-ed25519 AAAA\nssh-ed25519 BBBB"],
+)
+def test_junk_is_no_key(bare: Lab, key: str) -> None:
+    """Prepare slave takes exactly one public key."""
+    returned, hints = _refused(bare, "node2", "prepare-slave", "--key", key)
+    assert returned in (2, REFUSED)
+    assert hints
+
+
+def test_a_slave_with_the_masters_name_is_refused(bare: Lab) -> None:
+    """Equal host names are refused with a hint, and the master stays as it is (C5)."""
+    options = [word for pair in _GOOD.items() for word in pair]
+    done = bare.run("exec", "node1", "--", "ishmael", "setup-master", *options, "--yes", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    key = bare.sh("node1", "ishmael setup-master --show-key")
+    bare.sh("node2", f"ishmael prepare-slave --key '{key}' --yes")
+    bare.sh("node2", "hostname node1")
+    try:
+        slave = ("--name", "node1", "--phone-ip", "10.77.0.12", "--internal-ip", "10.78.0.2")
+        returned, hints = _refused(bare, "node1", "add-slave", *slave)
+    finally:
+        bare.sh("node2", "hostname node2")
+    assert returned == REFUSED
+    assert hints.get("same-host-name"), hints
+
+
+def test_a_wrong_corosync_key_is_named_before_the_slave_is_touched(bare: Lab) -> None:
+    """A damaged key of the master's Corosync is this machine's fault, and says so."""
+    bare.sh("node1", "cp -p /etc/corosync/authkey /root/authkey; head -c 7 /root/authkey >/etc/corosync/authkey")
+    try:
+        slave = ("--name", "node2", "--phone-ip", "10.77.0.12", "--internal-ip", "10.78.0.2")
+        returned, hints = _refused(bare, "node1", "add-slave", *slave)
+    finally:
+        bare.sh("node1", "cp -p /root/authkey /etc/corosync/authkey; rm /root/authkey")
+    assert returned == 5
+    assert hints.get("corosync-key-wrong"), hints
+
+
+def test_the_lab_needs_root() -> None:
+    """Without root the lab is refused with a hint."""
+    command = ["setpriv", "--reuid=65534", "--clear-groups", str(ISHMAEL), "lab", "up"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ, timeout=30)
+    assert done.returncode == REFUSED
+    assert "sudo" in done.stderr

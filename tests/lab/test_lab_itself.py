@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from ishmael.lab import cgroups, plan
 from ishmael.lab.call import channel_statistics
+from ishmael.lab.client import Phones
 from ishmael.lab.faults import FAULTS
 from ishmael.lab.measure import longest_gap, spread
-from ishmael.lab.sip import answer_challenge, media_target, offer, parse, write
 from ishmael.lab.status import in_fib_trie
 from ishmael.lab.tools import wait_until
+from ishmael.words.errors import HostFault
 from tests.lab.conftest import ISHMAEL, Lab, traces
 
 pytestmark = pytest.mark.lab
@@ -225,22 +227,24 @@ def test_address_is_found_in_the_kernels_table() -> None:
     assert not in_fib_trie(trie, "10.77.0.1")
 
 
-def test_digest_answers_the_example_of_the_standard() -> None:
-    """The answer to the challenge of RFC 2617, 3.5 without qop is the digest of RFC 2069's rule."""
-    challenge = 'Digest realm="testrealm@host.com", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093", opaque="5ccc"'
-    said = answer_challenge(challenge, "GET", "/dir/index.html", "Mufasa", "Circle Of Life")
-    assert 'response="670fd8c2df070c60b045671b8b24ff02"' in said
-    assert 'opaque="5ccc"' in said
+def test_missing_library_of_the_phones_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without pjsua2 the lab says what is missing, and everything else of it works."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(HostFault) as told:
+        Phones(plan.LabPlan("none"))
+    assert told.value.code == "phones-missing"
 
 
-def test_message_survives_writing_and_reading() -> None:
-    """What is written is read again, and a session description says where the audio goes."""
-    body = offer("10.77.0.50", 20001)
-    lines = [("Via", "SIP/2.0/UDP a;branch=z9hG4bKx"), ("CSeq", "1 INVITE"), ("Contact", "<sip:1@a:5>")]
-    message = parse(write("INVITE sip:2@b SIP/2.0", lines, body))
-    assert message is not None
-    assert (message.method, message.branch, message.contact, message.status) == ("INVITE", "z9hG4bKx", "sip:1@a:5", 0)
-    assert media_target(message.body) == ("10.77.0.50", 20001)
+def test_audio_counts_a_silence_that_has_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gap grows while nothing comes, and begins with the first packet."""
+    from ishmael.lab.phone import Audio  # needs pjsua2, which the other tests here do without
+
+    times = iter((1.0, 2.0, 2.02, 2.5))
+    monkeypatch.setattr(time, "monotonic", lambda: next(times))
+    audio = Audio()
+    for received in (0, 1, 2, 2):
+        audio.saw(9, received)
+    assert audio.counts() == {"rtp_sent": 9, "rtp_received": 2, "audio_gap_ms": 480.0}
 
 
 def test_silence_counts_to_the_end_and_by_arrival() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import queue
 import subprocess
@@ -16,6 +17,8 @@ from ishmael.lab.plan import LabPlan
 from ishmael.words.errors import HostFault
 
 ORDER_TIMEOUT_S = 20.0
+PHONES_A_PROCESS = 2
+"""The library is built for four calls a process, and a phone may have one that is not over yet beside the one it makes."""
 
 
 def member(lab: LabPlan, words: Sequence[str]) -> list[str]:
@@ -32,19 +35,41 @@ def command(lab: LabPlan, words: Sequence[str]) -> list[str]:
 
 
 class Phones:
-    """The phones of the lab, in a process of their own on the client."""
+    """The phones of the lab, in processes of their own on the client, a few in each."""
 
     def __init__(self, lab: LabPlan) -> None:
-        words = [sys.executable, "-m", "ishmael.lab.phone", plan.CLIENT_IP, plan.CLUSTER_IP]
-        self._process = subprocess.Popen(
-            command(lab, words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-        )
-        self._said: queue.Queue[dict[str, Any]] = queue.Queue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        """Start nothing yet.
 
-    def _listen(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
+        Raises:
+            HostFault: the library that the phones are made of is not there.
+        """
+        if importlib.util.find_spec("pjsua2") is None:
+            raise HostFault(
+                "phones-missing",
+                f"The lab's phones need the Python package pjsua2-python, which {sys.executable} does not have.",
+                "Run script/setup; there are builds of it for Python 3.11 and 3.12 on x86-64 only.",
+            )
+        self._lab = lab
+        self._processes: list[subprocess.Popen[str]] = []
+        self._homes: dict[str, subprocess.Popen[str]] = {}
+        self._said: queue.Queue[dict[str, Any]] = queue.Queue()
+
+    def _home(self, phone: str) -> subprocess.Popen[str]:
+        """The process a phone lives in, for as long as this object does."""
+        if phone not in self._homes:
+            if len(self._homes) == PHONES_A_PROCESS * len(self._processes):
+                words = [sys.executable, "-m", "ishmael.lab.phone", plan.CLIENT_IP, plan.CLUSTER_IP]
+                process = subprocess.Popen(
+                    command(self._lab, words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+                )
+                self._processes.append(process)
+                threading.Thread(target=self._listen, args=(process,), daemon=True).start()
+            self._homes[phone] = self._processes[-1]
+        return self._homes[phone]
+
+    def _listen(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
             self._said.put(json.loads(line))
 
     def __enter__(self) -> Phones:
@@ -56,14 +81,16 @@ class Phones:
         self.close()
 
     def close(self) -> None:
-        """End the process; calls that run are dropped without a word."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(2)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        """End the processes; they hang up what calls run."""
+        for process in self._processes:
+            assert process.stdin is not None
+            process.stdin.close()
+        for process in self._processes:
+            try:
+                process.wait(2)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
     def order(self, *orders: dict[str, Any]) -> list[dict[str, Any]]:
         """Give orders, all at once, and return the results in the same order.
@@ -72,12 +99,13 @@ class Phones:
             orders: each with ``do`` and ``phone``; at most one for each phone.
 
         Raises:
-            HostFault: the phones' process does not answer.
+            HostFault: a phones' process does not answer.
         """
-        assert self._process.stdin is not None
         for order in orders:
+            process = self._home(order["phone"])
+            assert process.stdin is not None
             full = {"password": asterisk_files.password(order["phone"]), **order}
-            self._process.stdin.write(json.dumps(full) + "\n")
+            process.stdin.write(json.dumps(full) + "\n")
         found: dict[str, dict[str, Any]] = {}
         while len(found) < len(orders):
             try:

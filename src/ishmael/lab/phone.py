@@ -3,7 +3,7 @@
 ``python -m ishmael.lab.phone ADDRESS SERVER`` reads one JSON object a line on standard input and answers each with one:
 ``{"do": "register"|"call"|"stats"|"hangup", "phone": "101", "password": "...", "to": "102"}``. It ends with the input.
 
-The phones are accounts of one pjsua2 endpoint, PJSIP's own user agent. It has no worker thread for SIP: its callbacks run
+The phones of a process are accounts of one pjsua2 endpoint, PJSIP's own user agent. It has no worker thread for SIP: its callbacks run
 inside the one loop here, so nothing of ours is ever entered by two threads. They only note what happened; what may fail
 is done by the loop, for an exception must not pass through the library. The library's own threads move the audio.
 """
@@ -15,11 +15,14 @@ import os
 import select
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pjsua2 as pj
+
+from ishmael.words.errors import Bug
 
 ORDER_S = 8.0
 """An order without a final response by then has failed; the library itself would go on for 32 s (RFC 3261, timer B)."""
@@ -27,10 +30,14 @@ EXPIRES_S = 3600
 AUDIO_PORT = 20000
 AUDIO_PORTS = 10
 """Ports for audio of one phone; the library takes the next free two."""
+PARTING_S = 0.1
+"""How long the library still works after the input has ended."""
 POLL_MS = 10
 """How long the loop sleeps when nothing comes, and so how exactly the silence between two packets is known."""
 TONE_HZ = 440
 CODECS = ("PCMU/8000", "PCMA/8000")
+MAX_CALLS = 4
+"""As many as the wheel is built for (PJSUA_MAX_CALLS); a leg more is answered 486 by the library itself."""
 FINAL, BUSY = 200, 486
 INPUT, OUTPUT = 0, 1
 
@@ -131,16 +138,6 @@ class Talk(pj.Call):
                 self.calling.answer(answered=False, status=info.lastStatusCode, setup_ms=self.calling.took_ms)
             if self.leaving is not None:
                 # What our BYE was answered with; the call's own last status is 200 whatever came.
-                print(
-                    "BYE",
-                    news.e.type,
-                    info.lastStatusCode,
-                    info.lastReason,
-                    news.e.body.tsxState.type,
-                    news.e.body.tsxState.tsx.method,
-                    news.e.body.tsxState.tsx.statusCode,
-                    file=sys.stderr,
-                )
                 status = news.e.body.tsxState.tsx.statusCode
                 self.leaving.answer(hung_up=status == FINAL, **self.audio.counts())
 
@@ -150,6 +147,7 @@ class Talk(pj.Call):
         self.audible = any(
             media.type == pj.PJMEDIA_TYPE_AUDIO and media.status == pj.PJSUA_CALL_MEDIA_ACTIVE for media in info.media
         )
+        self.connected = False  # what was connected may have been made anew
 
     # --- what the loop does
 
@@ -160,13 +158,14 @@ class Talk(pj.Call):
             tone: the port of the tone that it shall hear from us.
             heard: the port that takes what it says.
         """
-        if self.ended:
-            return
         if self.calling is not None and self.calling.late:
             self.calling.answer(answered=False, status=0, setup_ms=self.calling.took_ms)
             self.leave()
         if self.leaving is not None and self.leaving.late:
             self.leaving.answer(hung_up=False, **self.audio.counts())
+            self.leave()
+        if self.ended:
+            return
         if self.asked:
             self.asked = False
             self.answer(_status(self.phone.take(self)))
@@ -178,19 +177,22 @@ class Talk(pj.Call):
         if self.audible and self.leaving is None:
             found = self.getStreamStat(0)  # kept by name, as above
             self.audio.saw(found.rtcp.txStat.pkt, found.rtcp.rxStat.pkt)
-            print(
-                "DBG",
-                time.monotonic(),
-                found.rtcp.rxStat.pkt,
-                found.rtcp.rxStat.update.sec,
-                found.rtcp.rxStat.update.msec,
-                file=sys.stderr,
-            )
 
     def leave(self) -> None:
-        """Hang up, or give up when it was not answered yet."""
+        """Give it up, in whatever state it is; the library tells of its end at once."""
         if not self.ended:
             self.hangup(_status(0))
+
+    def say_bye(self, order: Order) -> None:
+        """Hang up; the order is answered when the other side has answered."""
+        self.leaving = order
+        bye = pj.CallSendRequestParam()
+        bye.method = "BYE"
+        try:
+            # Not hangup(): that tells of the end before the BYE is answered, and never of the answer.
+            self.sendRequest(bye)
+        except pj.Error:
+            self.leave()
 
 
 class Phone(pj.Account):
@@ -231,7 +233,7 @@ class Phone(pj.Account):
         account.natConfig.udpKaIntervalSec = 0
         account.mediaConfig.lockCodecEnabled = False
         account.mediaConfig.transportConfig.boundAddress = address
-        account.mediaConfig.transportConfig.port = AUDIO_PORT + AUDIO_PORTS * len(self.box.phones)
+        account.mediaConfig.transportConfig.port = AUDIO_PORT + AUDIO_PORTS * (int(self.number) % 1000)
         self.create(account)
 
     # --- what the library calls
@@ -274,11 +276,10 @@ class Phone(pj.Account):
     def hang_up(self, order: Order) -> None:
         """End the call, if there is one; what was heard is told with the answer."""
         talk, self.talk = self.talk, None
-        if talk is None:
+        if talk is None or talk.ended:
             order.answer(hung_up=False)
             return
-        talk.leaving = order
-        talk.leave()
+        talk.say_bye(order)
 
     def tell(self, order: Order) -> None:
         """What was sent and heard in the call that runs."""
@@ -355,10 +356,12 @@ class Box:
         self.talks = [talk for talk in self.talks if not talk.ended]
 
     def close(self) -> None:
-        """Fall silent: no call is ended and no phone unregistered, as if the plug were pulled."""
-        self.talks.clear()
-        del self.tone, self.heard  # they are ports of what is taken down now
-        self.endpoint.libDestroy(pj.PJSUA_DESTROY_NO_NETWORK)
+        """Hang up every call, for Asterisk would keep it for ever; whether a BYE is answered is no longer asked."""
+        for talk in self.talks:
+            talk.leave()
+        until_s = time.monotonic() + PARTING_S
+        while time.monotonic() < until_s:
+            self.endpoint.libHandleEvents(POLL_MS)
 
 
 def _status(code: int) -> Any:
@@ -377,7 +380,7 @@ def _settings() -> Any:
     settings = pj.EpConfig()
     settings.uaConfig.threadCnt = 0
     settings.uaConfig.mainThreadOnly = True
-    settings.uaConfig.maxCalls = 32
+    settings.uaConfig.maxCalls = MAX_CALLS
     settings.uaConfig.userAgent = "Ishmael lab phone"
     settings.logConfig.level = settings.logConfig.consoleLevel = 1
     settings.medConfig.noVad = True  # silence is sent too
@@ -396,13 +399,6 @@ def serve(address: str, server: str) -> None:
         answers.write(json.dumps(result) + "\n")
 
     box = Box(address, server, tell)
-    try:
-        _listen(box)
-    finally:
-        box.close()
-
-
-def _listen(box: Box) -> None:
     rest = b""
     while True:
         box.attend()
@@ -410,11 +406,27 @@ def _listen(box: Box) -> None:
             continue
         data = os.read(INPUT, 65536)
         if not data:
-            return
+            break
         *lines, rest = (rest + data).split(b"\n")
         for line in lines:
             box.obey(json.loads(line))
+    box.close()
+
+
+def main() -> None:
+    """Serve, and end without unregistering a phone and without running a destructor.
+
+    Destructors of calls and accounts speak on the network while the library runs, and abort once it does not.
+    """
+    status = 0
+    try:
+        serve(sys.argv[1], sys.argv[2])
+    except BaseException:  # whatever it is, Python's own end would run the destructors
+        traceback.print_exc()
+        status = Bug.exit_code
+    sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], sys.argv[2])
+    main()

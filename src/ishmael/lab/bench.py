@@ -15,6 +15,7 @@ from ishmael.lab.cluster import Cluster
 from ishmael.lab.measure import Measured, Measurement, as_json, settle, spread
 from ishmael.lab.plan import LabPlan
 from ishmael.lab.tools import wait_until
+from ishmael.words.errors import HostFault
 
 BENCHMARKS = ("failover",)
 _BEFORE_S = 0.6
@@ -66,6 +67,12 @@ class FailoverBench:
             wait_until(lambda: self._served_by_other(done.node), _TAKEOVER_TIMEOUT_S, 0.05)
             settle(_AFTER_S)
         measured = measurement.result()
+        if (measured.first_node, measured.last_node == done.node) != (done.node, False):
+            raise HostFault(
+                "no-takeover",
+                f"{fault_name} {number}: asked of {done.node}, {measured.first_node} answered first, "
+                f"{measured.last_node} last, after a silence of {measured.gap_ms} ms.",
+            )
         faults.heal(self._lab)
         self._cluster.re_add_standby()
         self._cluster.wait_complete()

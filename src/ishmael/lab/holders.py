@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SECONDS_MAX = 600.0
+READY = "ready"
+"""The line said when sampling begins."""
 _CLONE_NEWNET = 0x40000000
 _RTM_GETADDR, _RTM_NEWADDR, _NLMSG_DONE = 22, 20, 3
 _REQUEST_DUMP = 0x301
@@ -131,6 +133,8 @@ def main() -> None:
     for word in options.nodes:
         name, netns, pid = word.split("=")
         nodes.append(Watched(name, Path(f"/proc/{pid}/stat"), _socket_inside(netns)))
+    sys.stdout.write(READY + "\n")
+    sys.stdout.flush()
     began = time.monotonic()
     due = began
     while time.monotonic() - began < SECONDS_MAX:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import statistics
 import subprocess
 import sys
@@ -18,10 +19,12 @@ from ishmael.lab import client, plan
 from ishmael.lab.holders import both_ms
 from ishmael.lab.lifecycle import nodes_of
 from ishmael.lab.plan import LabPlan
+from ishmael.lab.probe import READY
 from ishmael.lab.tools import wait_until
 from ishmael.words.errors import HostFault
 
 _STOP_TIMEOUT_S = 20.0
+_READY_TIMEOUT_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Measured:
         late_ms: the longest delay of the probe itself.
         gap_from_s: when the gap began, on the host's monotonic clock.
         answered: echo questions that were answered.
+        first_node: who answered first.
         last_node: who answered last.
     """
 
@@ -46,6 +50,7 @@ class Measured:
     late_ms: float
     gap_from_s: float
     answered: int
+    first_node: str
     last_node: str
 
 
@@ -74,6 +79,12 @@ class Measurement:
         for command in commands:
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             self._processes.append(process)
+        try:
+            for process in self._processes:
+                _await_ready(process)
+        except HostFault:
+            self.__exit__(HostFault, None, None)
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _value: object, _trace: TracebackType | None) -> None:
@@ -108,8 +119,20 @@ class Measurement:
             late_ms=round(max(probed["echo"]["late_ms"], default=0.0), 1),
             gap_from_s=from_s,
             answered=len(echo),
+            first_node=who[0],
             last_node=who[-1],
         )
+
+
+def _await_ready(process: subprocess.Popen[str]) -> None:
+    """Wait until a process says that it measures.
+
+    Raises:
+        HostFault: it does not: nobody answers on the cluster IP, or it died.
+    """
+    assert process.stdout is not None
+    if not select.select([process.stdout], [], [], _READY_TIMEOUT_S)[0] or process.stdout.readline() != f"{READY}\n":
+        raise HostFault("cluster-ip-silent", "The cluster IP did not answer the probe.", "ishmael lab status")
 
 
 def longest_gap(track: Mapping[str, Any]) -> tuple[float, float]:

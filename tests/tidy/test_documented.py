@@ -16,6 +16,7 @@ from ishmael.core.asks import Wish
 from ishmael.core.rules import RULES
 from ishmael.words import errors, places
 from ishmael.words.profile import Profile, Unit
+from ishmael.words.roles import ClusterState, Role
 from ishmael.words.settings import NodeSettings, Settings, Times, check_times
 from tests.tidy.checkout import ROOT, python_files, relative
 
@@ -74,6 +75,19 @@ def _notices() -> set[str]:
             if isinstance(node, ast.Call) and _callee(node) == "tell" and node.args:
                 found.update(_literals(node.args[0]))
     return found
+
+
+def _told_rules() -> set[str]:
+    """Every rule that a notice of the core can carry."""
+    positions = {"tell": 1, "let_go": 2, "claim": 2, "_resume": 2, "hand_over": 2, "follow": 3}
+    return {
+        str(argument.value)
+        for path in (ROOT / "src/ishmael/core").glob("*.py")
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.Call) and len(node.args) > positions.get(_callee(node), len(node.args))
+        for argument in [node.args[positions[_callee(node)]]]
+        if isinstance(argument, ast.Constant) and argument.value
+    }
 
 
 def _asks() -> set[str]:
@@ -244,6 +258,19 @@ def test_events_page_is_the_list_of_notices() -> None:
     told, entries = _notices(), _entries(_page("events.md"))
     assert [kind for kind in sorted(told) if not any(re.fullmatch(kind, entry) for entry in entries)] == []
     assert [entry for entry in entries if not any(re.fullmatch(kind, entry) for kind in told)] == []
+
+
+def test_every_rule_that_is_told_can_be_looked_up() -> None:
+    """The rule that stands in an announcement is a row of the protocol, or the number of a group of rows."""
+    page = _page("failover.md")
+    groups = set(re.findall(r"^\| (\w+) \|", page, re.MULTILINE))
+    assert sorted(_told_rules() - groups - set(_entries(page))) == []
+
+
+def test_glossary_has_the_words_people_meet() -> None:
+    """Every role of a node and every state of a cluster is explained."""
+    entries = _entries((ROOT / "docs/glossary.md").read_text())
+    assert [word for word in (*Role, *ClusterState) if word not in entries] == []
 
 
 def test_times_page_has_the_defaults() -> None:

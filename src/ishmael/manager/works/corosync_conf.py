@@ -11,6 +11,9 @@ KEY_BYTES = 256
 TOKEN_MS = 200
 CONSENSUS_MS = 60
 JOIN_MS = 30
+SEQNO_UNCHANGED_CONST = 3
+"""Rotations without a message until the token rests. The keepers speak every 25 ms: with the default of 30 it never does, and
+the two machines send each other 1000 packets a second for nothing (measured: 1018 to 244 packets, half the time of a processor)."""
 PING_INTERVAL_MS = 50
 PING_TIMEOUT_MS = 300
 PONG_COUNT = 2
@@ -56,6 +59,7 @@ totem {{
     token: {TOKEN_MS}
     consensus: {CONSENSUS_MS}
     join: {JOIN_MS}
+    seqno_unchanged_const: {SEQNO_UNCHANGED_CONST}
 {_link(0)}{_link(1)}}}
 nodelist {{
 {"".join(_node(node) for node in settings.nodes)}}}

@@ -61,7 +61,8 @@ def do(wish: Wish, api: Api | None = None) -> int:
         wish = _ask_back(wish, api)
     job = _follow(api, api.post("/jobs", wish.body(dry_run=False)), quiet=wish.as_json)
     if wish.as_json:
-        show.print_json(job)
+        # What a job hands out (a key, a rung) stands beside what it is, for whoever reads it by name.
+        show.print_json({**job["result"], **job})
         if job["state"] != "done":
             show.complain(error := error_from(job["error"]))
             return error.exit_code
@@ -127,15 +128,31 @@ def _ask_back(wish: Wish, api: Api) -> Wish:
 
 
 def _follow(api: Api, job: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
-    """Wait for the end of a job; every new step is shown once."""
-    shown = ""
+    """Wait for the end of a job; every step is shown once, also those too short to be seen in passing."""
+    told = 0
     with _line(quiet) as line:
-        while job["state"] not in FINISHED:
+        while True:
+            finished = job["state"] in FINISHED
+            if not quiet:
+                told = _tell(api, job, told, line)
+            if finished:
+                return job
             job = _next(api, job)
-            if job["progress"] and job["progress"] != shown:
-                shown = job["progress"]
-                line(shown)
-    return job
+
+
+def _tell(api: Api, job: Mapping[str, Any], told: int, line: Any) -> int:
+    try:
+        events = api.get(f"/jobs/{job['id']}/events", after=told)["events"]
+    except ManagerDown:
+        return told
+    for event in events:
+        facts = event["facts"]
+        if event["kind"] == "step":
+            line(f"{facts['step']}/{facts['steps']} {facts['step_name']}")
+        elif event["kind"] == "undoing":
+            line("a step failed; taking back what was done")
+        told = event["n"]
+    return told
 
 
 def _next(api: Api, job: Mapping[str, Any]) -> dict[str, Any]:

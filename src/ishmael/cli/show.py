@@ -22,6 +22,8 @@ _STATES = {
     "degraded": ("yellow", "degraded: a failover is not possible"),
     "standby": ("yellow", "standby: out of service until it is re-added"),
 }
+_WIDTH = 160
+"""Of tables that go to no terminal, in characters."""
 _JOB_COLOURS = {"done": "green", "running": "cyan", "queued": "cyan", "failed": "red", "refused": "red"}
 
 
@@ -29,7 +31,8 @@ def console(*, stderr: bool = False) -> Console:
     """A terminal to draw on; plain text when it is none."""
     from rich.console import Console  # noqa: PLC0415 - drawing only
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=not sys.stdout.isatty())
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else _WIDTH)
 
 
 def print_json(value: Any) -> None:

@@ -1,11 +1,13 @@
 """``python -m ishmael.manager.door``: the one command behind the cluster's SSH key.
 
-One JSON object a line on standard input, one answer a line on standard output; ends with its input.
+One JSON object a line on standard input, one answer a line on standard output; ends with its input, or when nothing
+whole has come for a while: programs that expect something else here (sftp, scp, rsync) say no line at all.
 """
 
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from typing import Any
 
@@ -14,12 +16,22 @@ from ishmael.manager.drivers.join import real_hands
 from ishmael.manager.drivers.lock import cluster_lock
 
 _LINE_MAX_BYTES = 1_000_000
+_SILENCE_S_MAX = 20
+
+
+def _line() -> bytes:
+    """The next line; SIGALRM ends the process when none comes in time."""
+    signal.alarm(_SILENCE_S_MAX)
+    try:
+        return sys.stdin.buffer.readline(_LINE_MAX_BYTES)
+    finally:
+        signal.alarm(0)
 
 
 def main() -> int:
     """Answer until the input ends; 2 when a line is longer than any ask can be."""
     door = Door(real_hands(), cluster_lock)
-    while line := sys.stdin.buffer.readline(_LINE_MAX_BYTES):
+    while line := _line():
         if not line.endswith(b"\n") and len(line) == _LINE_MAX_BYTES:
             return 2
         ask: Any = None

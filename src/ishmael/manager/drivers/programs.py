@@ -42,4 +42,4 @@ def run(
 def words_of(done: subprocess.CompletedProcess[bytes]) -> str:
     """The last line a program said, for an error message."""
     said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
-    return said[-1] if said else f"exit code {done.returncode}"
+    return said[-1].rstrip(".\r") if said else f"exit code {done.returncode}"

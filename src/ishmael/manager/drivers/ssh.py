@@ -91,7 +91,7 @@ def _unreached(address: str, said: str) -> PeerFault:
         )  # fmt: skip
     return PeerFault(
         "peer-unreachable",
-        f"{address} cannot be reached: {said}.",
+        f"{address} cannot be reached: {said.removeprefix('ssh: ').rstrip('.')}.",
         "Is the machine on, and are both its cables plugged in?",
     )
 

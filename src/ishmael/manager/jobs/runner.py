@@ -98,7 +98,7 @@ class Runner:
         marks = self._journal.marks(job.id)
         try:
             for number, step in enumerate(steps, 1):
-                self._journal.change(job.id, "step", step=number, step_name=step.name)
+                self._journal.change(job.id, "step", step=number, step_name=step.name, steps=len(steps))
                 self._take(job.id, number, step, marks.get(number))
             result = dict(work.result())
         except Exception as error:

@@ -19,8 +19,10 @@ from ishmael.core.state import Config, State
 from ishmael.keeper.address import AddressLease
 from ishmael.keeper.corosync import Corosync
 from ishmael.keeper.disk import Disk
+from ishmael.keeper.eventlist import EventList
 from ishmael.keeper.netlink import NetworkWatch
 from ishmael.keeper.recorder import FlightRecorder
+from ishmael.keeper.say import say
 from ishmael.keeper.services import Services
 from ishmael.keeper.wires import Wires
 from ishmael.words.notices import Notice
@@ -28,7 +30,6 @@ from ishmael.words.profile import Profile
 from ishmael.words.settings import Settings
 
 _OUTBOX_MAX = 16
-_EVENTS_BYTES_MAX = 8_000_000
 
 
 def monotonic_ms() -> int:
@@ -60,8 +61,8 @@ class Driver:
         self.watch: NetworkWatch | None = None
         self.services = Services(self._services_ended)
         self.recorder = FlightRecorder()
+        self.events = EventList(var / "events.jsonl", self.disk)
         self._record_path = var / "record"
-        self._events_path = var / "events.jsonl"
         self.answer: Callable[[do.Answer], None] = _nobody
         self.generation = 0
         self._inbox: deque[ev.Event] = deque()
@@ -138,6 +139,8 @@ class Driver:
         """Feed a tick, and send what Corosync would not take before."""
         while self._unsent and self.corosync.send(message_to_bytes(self._unsent[0])):
             self._unsent.popleft()
+        if self.state.config.peer and self.state.corosync:
+            self.events.pass_on(self.corosync.send)
         if self.wires is not None and not facts.suspects(self.state):
             self.wires.stop_listening()
         self.feed(ev.Ticked(boot_ms()))
@@ -230,8 +233,8 @@ class Driver:
     def _tell(self, notice: Notice) -> None:
         entry = self._entry(notice)
         self.recorder.tell(entry)
-        self.disk.append(self._events_path, json.dumps(entry).encode() + b"\n", _EVENTS_BYTES_MAX)
-        print(f"{notice.kind}: {notice.why} {json.dumps(dict(notice.facts))}", flush=True)
+        self.events.own(entry)
+        say(f"{notice.kind}: {notice.why} {json.dumps(dict(notice.facts))}")
 
     def _entry(self, notice: Notice) -> dict[str, Any]:
         s = self.state

@@ -19,10 +19,12 @@ from ishmael.keeper.asks import Asks
 from ishmael.keeper.control import Control, refusal
 from ishmael.keeper.disk import RecordDamaged, read_framed
 from ishmael.keeper.driver import Driver, monotonic_ms
+from ishmael.keeper.eventlist import MARK
 from ishmael.keeper.netlink import AddressGone, LinkChanged
 from ishmael.keeper.notify import Notifier, watchdog_ms
 from ishmael.keeper.places import Places
 from ishmael.keeper.report import report
+from ishmael.keeper.say import say
 from ishmael.keeper.units import UnitStates
 from ishmael.words.errors import RequestRefused
 from ishmael.words.profile import Profile, profile_from_toml
@@ -73,6 +75,7 @@ class Loop:
         self._watch(self._control.listener.fileno(), self._accept)
         self._watch(self.driver.disk.records.fileno(), self._on_records)
         self._watch(self.driver.disk.logs.fileno(), lambda: _ignore(self.driver.disk.logs.answers()))
+        self.driver.events.load(self._host_name)
         out_because = self._load()
         record, damaged = self._read_record()
         holds = self.driver.lease is not None and self.driver.lease.holds()
@@ -86,7 +89,7 @@ class Loop:
         try:
             settings, profile = self._read_settings()
         except RequestRefused as error:
-            print(f"{error.message} {error.hint}", flush=True)
+            say(f"{error.message} {error.hint}")
             settings, profile = None, None
             self.driver.feed(self.driver.configure(None, self._host_name, None))
             return error.message
@@ -206,6 +209,8 @@ class Loop:
         for event in self.driver.corosync.dispatch():
             match event:
                 case cs.ViewChanged():
+                    if self.driver.state.config.peer in event.joined:
+                        self.driver.events.peer_came()
                     self.driver.feed(ev.ViewChanged(event.members, self.driver.state.quorate))
                 case cs.QuorumChanged():
                     self.driver.feed(ev.ViewChanged(self.driver.state.members, event.quorate))
@@ -217,10 +222,13 @@ class Loop:
     def _on_message(self, arrived: cs.MessageArrived) -> None:
         if arrived.sender != self.driver.state.config.peer:
             return
+        if arrived.payload.startswith(MARK):
+            self.driver.events.from_peer(arrived.payload.removeprefix(MARK))
+            return
         try:
             self.driver.feed(ev.MessageArrived(message_from_bytes(arrived.payload)))
         except MessageUnreadable as error:
-            print(f"message of node {arrived.sender} ignored: {error}", flush=True)
+            say(f"message of node {arrived.sender} ignored: {error}")
 
     def _on_frames(self, network: Network) -> None:
         if self.driver.wires is None:

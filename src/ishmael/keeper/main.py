@@ -79,10 +79,11 @@ def main(argv: list[str] | None = None) -> int:
     missing_at_start = take_priority()
     from ishmael.keeper.loop import Loop  # noqa: PLC0415 - loaded with priority, see above
     from ishmael.keeper.places import Places  # noqa: PLC0415
+    from ishmael.keeper.say import say  # noqa: PLC0415
 
     loop = Loop(Places(options.root), options.host_name)
     for missing in (*missing_at_start, *lock_memory()):
-        print(missing, file=sys.stderr, flush=True)
+        say(missing)
     reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     stop = [False]

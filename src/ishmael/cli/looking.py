@@ -51,11 +51,22 @@ def status(as_json: AsJson = False) -> None:
 
 
 def events(
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10000, help="How many of the newest.")] = 50,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", "-n", min=1, max=1000, help="How many of the newest. (default: 50, or 1 story)"),
+    ] = None,
+    story: Annotated[bool, typer.Option("--story", help="Tell the last outage: cause, takeover, outcome.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List what happened, each with its why; oldest first."""
-    seen = Api().get("/events", limit=limit)
+    """List what happened on both nodes, each with its why; oldest first."""
+    if story:
+        told = Api().get("/stories", limit=limit or 1)
+        if as_json:
+            show.print_json(told)
+        else:
+            show.stories(told["stories"])
+        return
+    seen = Api().get("/events", limit=limit or 50)
     if as_json:
         show.print_json(seen)
     else:
@@ -99,6 +110,8 @@ def add_to(app: typer.Typer) -> None:
     """Hang these commands into the application."""
     panel = "Look"
     app.command(epilog="Example:  ishmael status --json", rich_help_panel=panel)(status)
-    app.command(epilog="Example:  ishmael events --limit 20", rich_help_panel=panel)(events)
+    app.command(epilog="Examples:\n\n  ishmael events --limit 20\n\n  ishmael events --story", rich_help_panel=panel)(
+        events
+    )
     app.command(epilog="Examples:\n\n  ishmael jobs\n\n  ishmael jobs 7 --json", rich_help_panel=panel)(jobs)
     app.command(epilog="Example:  ishmael version", rich_help_panel=panel)(version)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -132,6 +132,27 @@ def events(rows: Iterable[Mapping[str, Any]]) -> None:
         out.print(
             f"{row.get('at', '?')}  {row.get('node', '?')}  [bold]{row.get('kind', '?')}[/]{rule}  {row.get('why', '')}"
         )
+
+
+def stories(told: Sequence[Mapping[str, Any]]) -> None:
+    """Each outage as one readable timeline."""
+    out = console()
+    if not told:
+        out.print("The master's role has not moved yet.")
+    for story in told:
+        rule = f" (rule {story['rule']})" if story.get("rule") else ""
+        out.print(f"[bold]{_clock(story['at'], 19)}  {story['node']} became master{rule}[/]: {story['why']}")
+        for line in story["lines"]:
+            out.print(f"  {_clock(line['at'], 23)[11:]}  {line['node']}  {line['text']}")
+        if story.get("unheard_ms") is not None:
+            out.print(
+                f"  The former master had not been heard for {story['unheard_ms']} ms when the other held the cluster IP."
+            )
+
+
+def _clock(at: Any, length: int) -> str:
+    """Date and time of day (UTC) as people write them, cut to a length."""
+    return str(at).replace("T", " ")[:length]
 
 
 def jobs(rows: Iterable[Mapping[str, Any]]) -> None:

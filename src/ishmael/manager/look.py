@@ -6,11 +6,13 @@ from typing import Any
 
 from ishmael.manager.ports.events import Events
 from ishmael.manager.ports.hands import Hands
+from ishmael.manager.story import stories
 from ishmael.manager.works import machine
 from ishmael.words.errors import IshmaelError
 from ishmael.words.status import status_object
 
 EVENTS_SCHEMA = 1
+_STORY_EVENTS = 5000
 
 
 class Look:
@@ -40,4 +42,9 @@ class Look:
 
     def events(self, limit: int) -> dict[str, Any]:
         """The newest events, oldest of them first."""
-        return {"schema": EVENTS_SCHEMA, "events": self._events.newest(limit)}
+        newest = sorted(self._events.newest(limit), key=lambda event: str(event.get("at")))
+        return {"schema": EVENTS_SCHEMA, "events": newest}
+
+    def stories(self, limit: int) -> dict[str, Any]:
+        """The newest moves of the master's role, each with what led to it and what followed; oldest of them first."""
+        return {"schema": EVENTS_SCHEMA, "stories": stories(self._events.newest(_STORY_EVENTS))[-limit:]}

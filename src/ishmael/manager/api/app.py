@@ -89,8 +89,13 @@ def _add_looking(app: FastAPI, look: Look) -> None:
 
     @app.get(f"{PREFIX}/events", tags=["look"])
     def events(limit: Annotated[int, Query(ge=1, le=10000)] = 100) -> dict[str, Any]:
-        """What happened on this node, each with its why; oldest first."""
+        """What happened on both nodes, each with its why; oldest first."""
         return look.events(limit)
+
+    @app.get(f"{PREFIX}/stories", tags=["look"])
+    def stories(limit: Annotated[int, Query(ge=1, le=1000)] = 1) -> dict[str, Any]:
+        """The newest moves of the master's role, each with what led to it and what followed; oldest first."""
+        return look.stories(limit)
 
 
 def _add_jobs(app: FastAPI, queue: Queue, journal: Journal) -> None:

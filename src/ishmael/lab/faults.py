@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ishmael.lab import state
+from ishmael.lab import network, state
 from ishmael.lab.lifecycle import nodes_of
 from ishmael.lab.node import Node
 from ishmael.lab.plan import LabPlan
@@ -64,6 +64,14 @@ def _hand_over(node: Node) -> None:
     node.say(["ishmael", "failover", "--yes", "--json"], timeout_s=PLANNED_TIMEOUT_S)
 
 
+def _unplug(node: Node) -> None:
+    network.plug(node.lab, node.plan, plugged=False)
+
+
+def _plug(node: Node) -> None:
+    network.plug(node.lab, node.plan, plugged=True)
+
+
 def _nothing(_node: Node) -> None:
     """A planned switch leaves nothing broken."""
 
@@ -75,6 +83,13 @@ FAULTS: tuple[Fault, ...] = (
         "of the master: the slave takes over, the old master is standby on its return; of the slave: nothing moves",
         Node.power_cut,
         _boot,
+    ),
+    Fault(
+        "phone-link-down",
+        "the node's telephone link is pulled out at the switch: the node sees its carrier go",
+        "of the master: handed over; of the slave: nothing moves",
+        _unplug,
+        _plug,
     ),
     Fault(
         "planned",

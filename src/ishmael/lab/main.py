@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
-from rich.console import Console
 
 from ishmael.lab import base, faults, lifecycle, state
-from ishmael.lab import bench as bench_module
 from ishmael.lab import call as call_module
 from ishmael.lab.asterisk_files import PHONES
+from ishmael.lab.bench.commands import app as bench
 from ishmael.lab.client import Phones
 from ishmael.lab.cluster import Cluster
 from ishmael.lab.node import EXIT_TIMED_OUT, Node
 from ishmael.lab.plan import CLUSTER_IP, DEFAULT_NAME, LabPlan
+from ishmael.lab.speak import CHECKOUT, Json, LabName, emit, need_root, say
 from ishmael.lab.status import lab_status
 from ishmael.words.errors import RequestRefused
 
-SCHEMA = 1
-CHECKOUT = Path(__file__).resolve().parents[3]
 HELP = """Two real nodes on one machine: try the product, rehearse an upgrade, reproduce a fault.
 
 Each node is a whole Debian system with the product's package installed; between them run an internal cable and a
@@ -36,37 +29,8 @@ telephone network with a gateway and a client on it. Nothing of it touches this 
 
 app = typer.Typer(help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
-LabName = Annotated[str, typer.Option("--lab", envvar="ISHMAEL_LAB", help="Name of the lab; several can be up.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 NodeName = Annotated[str, typer.Argument(metavar="NODE", help="node1 or node2.")]
 Timeout = Annotated[Optional[float], typer.Option("--timeout", min=0.1, help="Give up after this many seconds.")]  # noqa: UP045 - Typer reads it at run time
-
-_err = Console(stderr=True, highlight=False)
-
-
-def say(line: str) -> None:
-    """A line of progress, for a person."""
-    _err.print(f"lab: {line}", markup=False, soft_wrap=True)
-
-
-def emit(as_json: bool, result: dict[str, Any], *lines: str) -> None:
-    """Print a result: as one JSON object, or as lines for a person."""
-    if as_json:
-        sys.stdout.write(json.dumps({"schema": SCHEMA, **result}) + "\n")
-        sys.stdout.flush()
-    else:
-        for line in lines:
-            typer.echo(line)
-
-
-def need_root() -> None:
-    """Refuse anybody but root.
-
-    Raises:
-        RequestRefused: the caller is not root.
-    """
-    if os.geteuid() != 0:
-        raise RequestRefused("not-root", "The lab makes networks and containers: that takes root.", "sudo ishmael lab")
 
 
 def _lab(name: str) -> LabPlan:
@@ -289,46 +253,4 @@ def form(lab_name: LabName = DEFAULT_NAME, as_json: Json = False) -> None:
     )
 
 
-bench = typer.Typer(help="Measure the product in the lab.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
-
-
-@bench.command()
-def failover(
-    runs: Annotated[int, typer.Option("--runs", min=1, help="How often each fault.")] = 10,
-    fault_names: Annotated[
-        Optional[list[str]],  # noqa: UP045 - Typer reads it at run time
-        typer.Option("--fault", help="Which; repeatable. Else power-cut and planned."),
-    ] = None,
-    keep: Annotated[
-        Optional[Path],  # noqa: UP045 - Typer reads it at run time
-        typer.Option("--keep", file_okay=False, help="Directory for the raw samples."),
-    ] = None,
-    lab_name: LabName = DEFAULT_NAME,
-    as_json: Json = False,
-) -> None:
-    """Cause faults on the master and measure how long a client waits: one JSON object a run, a summary at the end.
-
-    Brings a lab up and forms the cluster when there is none, and takes it down again afterwards.
-    """
-    need_root()
-    lab = LabPlan(lab_name)
-    names = tuple(faults.named(name).name for name in fault_names or ("power-cut", "planned"))
-    with lab_at_work(lab):
-        summary = bench_module.failover(lab, names, runs, keep, say)
-    emit(as_json, {"summary": summary}, json.dumps({"summary": summary}))
-
-
-@contextmanager
-def lab_at_work(lab: LabPlan) -> Iterator[None]:
-    """A lab with a complete cluster: the one that is up, or one of our own for the time being."""
-    now = state.load(lab)
-    if now is not None and now.phase == "up":
-        yield
-        return
-    lifecycle.up(lab, base.newest_package(CHECKOUT), say)
-    try:
-        Cluster(lab).form(say)
-        yield
-    finally:
-        lifecycle.down(lab)

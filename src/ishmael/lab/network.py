@@ -84,6 +84,11 @@ def cut(node: NodePlan) -> None:
     _batch(node.netns, [f"link set {plan.PHONE_NIC} down", f"link set {plan.CABLE_NIC} down"])
 
 
+def plug(lab: LabPlan, node: NodePlan, *, plugged: bool) -> None:
+    """Plug a node's telephone link into the bridge or pull it out: the node sees its carrier come or go."""
+    _batch(lab.network_netns, [f"link set {node.port} {'up' if plugged else 'down'}"])
+
+
 def remove(lab: LabPlan) -> None:
     """Take the namespaces away; the links in them go along.
 

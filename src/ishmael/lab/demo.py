@@ -65,8 +65,8 @@ class Demo:
         measured, wall = self._cut_power()
         self._head("The phones call again")
         second = self._call()
-        self._head("What happened, as both nodes tell it")
-        self._timeline(wall, measured)
+        self._head(f"What happened, as {measured.last_node} tells it: ishmael events --story")
+        self._tell_story(wall, measured)
         self._head("The old master gets its power back, and must be re-added")
         self._bring_back()
         self._head("The admin re-adds it")
@@ -113,13 +113,14 @@ class Demo:
         )
         return measured, wall
 
-    def _timeline(self, wall: datetime, measured: Measured) -> None:
-        rows = [(wall.isoformat(timespec="milliseconds"), "", "the power of the master was cut", "")]
-        for node in lifecycle.nodes_of(self._lab):
-            rows += [row for row in _events(node) if row[0] >= rows[0][0]]
-        for at, name, why, rule in sorted(rows):
-            self._say(f"{at[11:23]}  {name:6} {why}{f' (rule {rule})' if rule else ''}")
-        self._say(f"measured at the client: no answer for {measured.gap_ms} ms")
+    def _tell_story(self, wall: datetime, measured: Measured) -> None:
+        master = self._cluster.master()
+        if master is None:
+            raise HostFault("no-master", "No node says that it is master.")
+        self._say(f"  {wall.isoformat(timespec='milliseconds')[11:23]}  (the demo) The power of the master was cut.")
+        for line in master.say(["ishmael", "events", "--story"]).splitlines():
+            self._say(line.rstrip())
+        self._say(f"  measured at the client: no answer for {measured.gap_ms} ms")
 
     def _bring_back(self) -> None:
         healed = faults.heal(self._lab)
@@ -134,15 +135,6 @@ class Demo:
         if master is not None:
             for line in master.say(["ishmael", "status"]).splitlines():
                 self._say(line.rstrip())
-
-
-def _events(node: Node) -> list[tuple[str, str, str, str]]:
-    """Time, node, what with its why, and rule of each event a node knows; none when it is off."""
-    if node.init_pid is None:
-        return []
-    found = json.loads(node.say(["ishmael", "events", "--json"]))
-    events = found["events"] if isinstance(found, dict) else found
-    return [(e["at"], e["node"] or node.plan.name, f"{e['kind']}: {e['why']}", e["rule"]) for e in events]
 
 
 def _summary(rows: Sequence[tuple[str, str]], took_s: float) -> None:

@@ -45,7 +45,10 @@ def corosync_conf(settings: Settings) -> str:
     """The configuration file: link 0 is the internal cable, link 1 the telephone network.
 
     A consensus below the token is allowed with two nodes. Below a token of about 400 ms the pings of each link
-    have to be set, or the links flap. Nobody waits for all nodes: the keeper uses membership, not votes.
+    have to be set, or the links flap. Both links carry everything at once (`active`): with one as a spare (`passive`)
+    a cable that swallows frames is noticed after the ping timeout, later than the token is lost, and each cut cost two
+    or more changes of the view (measured, 4 of 4 cuts; with `active` none in 4). Nobody waits for all nodes: the
+    keeper uses membership, not votes.
     """
     two = len(settings.nodes) == 2
     return f"""\
@@ -54,6 +57,7 @@ totem {{
     version: 2
     cluster_name: {settings.cluster_name}
     transport: knet
+    link_mode: active
     crypto_cipher: aes256
     crypto_hash: sha256
     token: {TOKEN_MS}

@@ -1,0 +1,166 @@
+"""The API over the real application, jobs and machines in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from ishmael.manager.api.app import make_app
+from ishmael.manager.jobs.journal import Journal
+from ishmael.manager.jobs.queue import Queue
+from ishmael.manager.jobs.runner import Runner
+from ishmael.manager.look import Look
+from ishmael.manager.works.catalogue import NAMES, catalogue
+from manager.helpers import SET_UP
+from manager.world import CLUSTER_KEY, World
+
+
+class SomeEvents:
+    """An event list."""
+
+    def newest(self, limit: int) -> list[dict[str, Any]]:
+        return [{"id": 1, "kind": "became-master", "why": "told to"}][:limit]
+
+
+class Manager:
+    """The application with its runner, on the first machine of a world."""
+
+    def __init__(self, where: Path) -> None:
+        self.world = World()
+        hands = self.world.machines[0].hands
+        works = catalogue(hands)
+        self.journal = Journal(str(where / "jobs.sqlite"))
+        self.runner = Runner(self.journal, works, nullcontext)
+        self.app: FastAPI = make_app(Queue(self.journal, works), self.journal, Look(hands, SomeEvents()), "0.1.0")
+
+    def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        async def asked() -> httpx.Response:
+            transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://ishmael/api/v1") as client:
+                return await client.request(method, path, **options)
+
+        return asyncio.run(asked())
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    made = Manager(tmp_path)
+    yield made
+    made.journal.close()
+
+
+def assert_problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = answer.json()
+    assert problem["code"] == code
+    assert problem["type"] == f"urn:ishmael:problem:{code}"
+    assert {"title", "status", "detail", "whose", "hint", "findings"} <= set(problem)
+    return problem
+
+
+def test_a_job_from_post_to_done(manager: Manager) -> None:
+    """A posted job is queued, run, and can be followed; the status shows what came of it."""
+    assert manager.ask("GET", "/status").json()["state"] == "alone"
+    posted = manager.ask("POST", "/jobs", json={"work": "setup-master", "arguments": SET_UP})
+    assert (posted.status_code, posted.json()["state"]) == (202, "queued")
+    assert manager.runner.run_next()
+    job = manager.ask("GET", f"/jobs/{posted.json()['id']}", params={"after": 1, "wait_s": 5}).json()
+    assert (job["state"], job["progress"]) == ("done", "8/8 form the cluster and take the cluster IP")
+    assert job["result"]["ssh_public_key"].startswith(CLUSTER_KEY)
+    status = manager.ask("GET", "/status").json()
+    assert (status["state"], status["master"], status["holds_cluster_ip"]) == ("master-ready", "node1", True)
+    kinds = [event["kind"] for event in manager.ask("GET", f"/jobs/{job['id']}/events").json()["events"]]
+    assert (kinds[0], kinds[-1], kinds.count("step")) == ("queued", "done", 8)
+    assert [job["work"] for job in manager.ask("GET", "/jobs").json()["jobs"]] == ["setup-master"]
+
+
+def test_a_plan_queues_nothing(manager: Manager) -> None:
+    """A dry run answers with the steps and the findings and leaves no job behind."""
+    before = manager.world.image()
+    wish = {"work": "setup-master", "arguments": {**SET_UP, "cluster_ip": "10.77.0.11"}, "dry_run": True}
+    answer = manager.ask("POST", "/jobs", json=wish)
+    plan = answer.json()
+    assert (answer.status_code, plan["id"], plan["state"], plan["refused"]) == (200, None, "planned", True)
+    assert [finding["code"] for finding in plan["findings"]] == ["nodes-own-address"]
+    assert manager.ask("GET", "/jobs").json()["jobs"] == []
+    assert manager.world.image() == before
+
+
+def test_refusals_name_every_field(manager: Manager) -> None:
+    """Missing, unknown and wrongly typed arguments are findings of one answer."""
+    wish = {"work": "setup-master", "arguments": {"cluster_ip": 7, "references": "x", "colour": "red"}}
+    problem = assert_problem(manager.ask("POST", "/jobs", json=wish), 422, "not-text")
+    found = {(finding["field"], finding["code"]) for finding in problem["findings"]}
+    assert found == {
+        ("cluster_ip", "not-text"), ("phone_nic", "missing"), ("internal_nic", "missing"),
+        ("references", "not-a-list"), ("colour", "unknown-argument"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "options", "status", "code"),
+    [
+        ("GET", "/jobs/77", {}, 404, "no-such-job"),
+        ("GET", "/jobs/77/events", {}, 404, "no-such-job"),
+        ("GET", "/jobs/x", {}, 422, "malformed"),
+        ("GET", "/jobs?limit=0", {}, 422, "malformed"),
+        ("GET", "/events?limit=-1", {}, 422, "malformed"),
+        ("GET", "/nothing", {}, 404, "no-such-route"),
+        ("DELETE", "/jobs", {}, 405, "no-such-method"),
+        ("POST", "/jobs", {"json": {"work": "fly"}}, 422, "no-such-work"),
+        ("POST", "/jobs", {"json": {"work": "reset", "more": 1}}, 422, "malformed"),
+        ("POST", "/jobs", {"json": [1]}, 422, "malformed"),
+        ("POST", "/jobs", {"content": b"{"}, 422, "malformed"),
+        ("POST", "/jobs", {"json": {"work": "reset"}}, 422, "not-set-up"),
+        ("POST", "/jobs", {"json": {"work": "prepare-slave", "arguments": {"key": "x" * 9000}}}, 422, "too-long"),
+    ],
+)
+def test_every_error_is_a_problem_document(
+    manager: Manager, method: str, path: str, options: dict[str, Any], status: int, code: str
+) -> None:
+    """Whatever is wrong is told in one form (RFC 9457)."""
+    assert_problem(manager.ask(method, path, **options), status, code)
+
+
+def test_whose_fault_it_is(manager: Manager) -> None:
+    """A fault of this machine is told as such, so that the command line ends with its exit code."""
+    manager.world.machines[0].corosync.there = False
+    problem = assert_problem(
+        manager.ask("POST", "/jobs", json={"work": "setup-master", "arguments": SET_UP}), 503, "corosync-missing"
+    )
+    assert problem["whose"] == "host"
+
+
+def test_a_bug_is_told_as_one(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot happen ends as a problem document, not as a torn connection."""
+    monkeypatch.setattr(SomeEvents, "newest", lambda self, limit: 1 / 0)
+    assert assert_problem(manager.ask("GET", "/events"), 500, "bug")["whose"] == "ishmael"
+
+
+def test_the_document_describes_every_route(manager: Manager) -> None:
+    """The OpenAPI document names all routes and the form of errors."""
+    document = manager.ask("GET", "/openapi.json").json()
+    routes = {f"/api/v1{path}" for path in ("/status", "/events", "/jobs", "/jobs/{job_id}", "/jobs/{job_id}/events")}
+    assert routes <= set(document["paths"])
+    assert "application/problem+json" in document["paths"]["/api/v1/jobs"]["post"]["responses"]["422"]["content"]
+
+
+def test_status_without_a_keeper(manager: Manager) -> None:
+    """The status is answered when the keeper is down, and says so."""
+    manager.world.machines[0].services.stop("ishmael-keeper.service")
+    status = manager.ask("GET", "/status").json()
+    assert (status["keeper"], status["failover_possible"]) == (False, False)
+    assert status["failover_blocked_by"] == ["the keeper of this node does not answer"]
+
+
+def test_every_work_is_in_the_catalogue() -> None:
+    """The names that clients use are the works' own."""
+    assert set(NAMES) == set(catalogue(World().machines[0].hands))

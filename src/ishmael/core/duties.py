@@ -155,7 +155,7 @@ def _probe_holder(s: State, out: Outbox) -> None:
         s.vacancy = VacancySense(s.now_ms, unanswered, v.since_ms if v.since_ms >= 0 else v.last_ms)
     else:
         s.vacancy = VacancySense(last_ms=s.now_ms)
-    out.do(do.ProbeHolder())
+    out.do(do.ProbePeer() if s.conflict_ms >= 0 else do.ProbeHolder())
 
 
 def _announce(s: State, out: Outbox) -> None:

@@ -91,12 +91,17 @@ def unanswered(s: State) -> bool:
 def seen_but_deaf(s: State) -> bool:
     """Frames of the peer arrive, and it does not answer on the telephone network: it may serve there, unseen by me."""
     recent_ms = 1000
-    return s.now_ms - s.life_ms < recent_ms and (s.own_address_ms < 0 or s.now_ms - s.own_address_ms >= recent_ms)
+    return (
+        0 <= s.now_ms - s.frame_ms < recent_ms
+        and s.frame_ms >= 0
+        and (s.own_address_ms < 0 or s.now_ms - s.own_address_ms >= recent_ms)
+    )
 
 
 def vacant(s: State) -> bool:
     """Nobody answers for the cluster IP, asked often enough while a reference answered."""
-    return s.vacancy.unanswered >= probes_needed(s) and not foreign_holder(s)
+    deaf = not hears(s) and seen_but_deaf(s)
+    return s.vacancy.unanswered >= probes_needed(s) and not foreign_holder(s) and not deaf
 
 
 def unheld_since(s: State, from_ms: int) -> bool:
@@ -151,8 +156,6 @@ def nobody_serves(s: State) -> bool:
     if foreign_holder(s) or (
         hears(s) and s.peer is not None and s.peer.role in (Role.MASTER, Role.TAKING, Role.HANDING)
     ):
-        return False
-    if not hears(s) and seen_but_deaf(s):
         return False
     if s.role is Role.SLAVE and not hears(s):
         return silent(s) or unanswered(s)

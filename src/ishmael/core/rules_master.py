@@ -34,15 +34,16 @@ def conflict_lost(s: State) -> bool:
     """Rule 6: the peer holds the cluster IP too, and its epoch is not known to be lower.
 
     While a slave of mine may be fit, the peer may hold by right and I drop at the first frame. Otherwise its claim can
-    only be a wrong one (an old master that thaws; it drops by rule 9 within ``pause_drop_ms``) or one by rule 8: I wait
-    for a second frame, so that the right holder outlasts the wrong one.
+    only be a wrong one (an old master that thaws and drops at my first frame) or one by rule 8: I wait, so that the right
+    holder outlasts the wrong one, and stay if the peer's machine then answers without the cluster IP.
     """
     if s.conflict_ms < 0 or _known_lower(s) or not facts.serving(s):
         return False
     may_be_right = s.record is None or s.record.slave_fit or s.paused_ms >= 0
     # One tick less: the next look at the clock comes that late.
     long = s.now_ms - s.conflict_ms >= s.config.times.conflict_ms - s.config.times.tick_ms
-    return may_be_right or (long and s.conflict_last_ms - s.conflict_ms >= s.config.times.tick_ms // 2)
+    gone = s.own_address_ms > s.conflict_last_ms + s.config.times.tick_ms // 2
+    return may_be_right or (long and not gone)
 
 
 def _known_lower(s: State) -> bool:

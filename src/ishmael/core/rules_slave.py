@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ishmael.core import acts, facts
 from ishmael.core import commands as do
-from ishmael.core.messages import Accept, Refuse
+from ishmael.core.messages import Accept, Go, Refuse
 from ishmael.core.outbox import Outbox
 from ishmael.core.state import Accepted, Claim, State
 from ishmael.words.record import Epoch, Record
@@ -146,8 +146,7 @@ def take_by_go(s: State, out: Outbox) -> None:
     if go is None or accepted is None or not accepted.saved or go.accept != accepted.nonce or accepted.withdrawn:
         return
     age_ms = s.now_ms - go.fresh.sent_ms
-    fresh = go.fresh.incarnation == s.incarnation and age_ms <= s.config.times.hears_ms
-    if not fresh or go.fresh.sent_ms < s.paused_ms:
+    if not _is_fresh(s, go):
         out.tell("go-too-old", "4", "The master's go came too late to act on.", age_ms=age_ms)
         return
     s.claim = Claim(
@@ -156,6 +155,12 @@ def take_by_go(s: State, out: Outbox) -> None:
     acts.enter(s, Role.TAKING)
     out.tell("taking", "3c", "The master handed over in order.", epoch=str(accepted.record.epoch), go_age_ms=age_ms)
     acts.act_on_claim(s, out)
+
+
+def _is_fresh(s: State, go: Go) -> bool:
+    """A go that waited in a queue may be as old as a hand-over that was undone long ago; the nonce it brings is mine."""
+    mine = go.fresh.incarnation == s.incarnation and go.fresh.sent_ms >= s.paused_ms
+    return mine and s.now_ms - go.fresh.sent_ms <= s.config.times.hears_ms
 
 
 def offer_void(s: State) -> bool:

@@ -68,11 +68,14 @@ def serve(s: State, out: Outbox) -> None:
 def keeps_role(s: State) -> bool:
     """Rule 7: the keeper was restarted while its lease still runs: nobody can have taken the address in between.
 
-    A sign of the outside world is asked for first: without one, the slave may have taken over from a dead machine.
+    The slave is heard, or nobody answers for the address while a reference answers: the whole machine may have hung
+    before, and the slave have taken over.
     """
     if not s.holds or not _mine(s, s.record) or s.record is None or s.record.taking or s.let_go_ms >= 0:
         return False
-    return (facts.sees_reference(s) or facts.hears(s)) and s.now_ms - s.started_ms < s.config.times.lease_ms
+    if s.conflict_ms >= 0 or facts.peer_serves(s) or s.now_ms - s.started_ms >= s.config.times.lease_ms:
+        return False
+    return (facts.sees_reference(s) and facts.vacant(s)) or facts.hears(s)
 
 
 def keep_role(s: State, out: Outbox) -> None:
@@ -81,10 +84,12 @@ def keep_role(s: State, out: Outbox) -> None:
 
 
 def holds_wrongly(s: State) -> bool:
-    """A node that is not master must not hold the address."""
+    """A node that is not master must not hold the address; a restarted keeper has its lease's time to learn that it is."""
     if not s.holds or s.dropping:
         return False
-    return s.role is not Role.WAITING or s.let_go_ms >= 0 or s.now_ms - s.started_ms >= s.config.times.lease_ms
+    if s.role is not Role.WAITING or s.conflict_ms >= 0 or s.let_go_ms >= 0 or facts.isolated(s):
+        return True
+    return s.now_ms - s.started_ms >= s.config.times.lease_ms
 
 
 def drop_wrong(s: State, out: Outbox) -> None:

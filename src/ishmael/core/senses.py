@@ -134,7 +134,7 @@ def _beat(s: State, beat: Beat) -> None:
     if asking and s.role is Role.MASTER and beat.references_good == 0:
         s.dark_ms = s.now_ms
     if beat.question and s.question_ms < 0:
-        s.question_ms, s.question_good = s.now_ms, 0
+        s.question_ms, s.question_good, s.reference_ask_ms = s.now_ms, 0, -1
     elif not beat.question:
         s.question_ms = -1
 
@@ -166,12 +166,12 @@ def _view(s: State, e: ev.ViewChanged, out: Outbox) -> None:
 
 
 def _peer_frame(s: State, _e: ev.PeerFrameSeen, _out: Outbox) -> None:
-    s.life_ms = s.now_ms
+    s.life_ms = s.frame_ms = s.now_ms
     s.probe = replace(s.probe, life=True)
 
 
 def _peer_address(s: State, e: ev.PeerAddressAnswered, _out: Outbox) -> None:
-    s.life_ms = s.now_ms
+    s.life_ms = s.frame_ms = s.now_ms
     s.probe = replace(s.probe, life=True, own=s.probe.own or e.network is Network.PHONE)
     if e.network is Network.PHONE:
         s.own_address_ms = s.now_ms
@@ -180,7 +180,7 @@ def _peer_address(s: State, e: ev.PeerAddressAnswered, _out: Outbox) -> None:
 def _holder(s: State, e: ev.HolderSeen, out: Outbox) -> None:
     s.vacancy, s.holder_ms = VacancySense(), s.now_ms
     if e.by == "peer":
-        s.life_ms = s.now_ms
+        s.life_ms = s.frame_ms = s.now_ms
         s.probe = replace(s.probe, life=True, cluster=True, cluster_ms=s.now_ms)
         if s.holds:
             if s.conflict_ms < 0 or s.now_ms - s.conflict_last_ms > 1000:
@@ -204,6 +204,8 @@ def _reference(s: State, e: ev.ReferenceAnswered, _out: Outbox) -> None:
     s.reference_ms = max(s.reference_ms, sense.asked_ms)
     if 0 <= s.question_ms <= sense.asked_ms:
         s.question_good += 1
+        if s.question_good == s.config.times.reference_good:
+            s.beat_ms = -1  # the master waits for this answer
 
 
 def _link(s: State, e: ev.LinkChanged, out: Outbox) -> None:
@@ -213,6 +215,7 @@ def _link(s: State, e: ev.LinkChanged, out: Outbox) -> None:
         return
     if e.network is Network.PHONE:
         s.phone_link = e.up
+        s.beat_ms = -1  # the question to the slave (F4) goes out with the next tick
     else:
         s.internal_link = e.up
     out.tell(

@@ -189,6 +189,7 @@ class State:
     reference_ms: int = -1
     reference_lost_ms: int = -1
     dark_ms: int = -1
+    frame_ms: int = -1  # a frame of the peer was last seen
     own_address_ms: int = -1  # the peer last answered for its own telephone address
     question_ms: int = -1
     question_good: int = 0

@@ -90,7 +90,13 @@ class Corosync:
             self._stall(self._draw.uniform(50, 350))
         else:
             self._agenda.after(self._draw.uniform(150, 500), lambda: self._merge(epoch))
+            self._stalled_until_ms = -1.0
             self._flush()
+
+    @property
+    def linked(self) -> bool:
+        """Both daemons run and some link between them is up."""
+        return self._linked
 
     def _stall(self, span_ms: float) -> None:
         """The link in use died and another is there: knet moves over, or the token is lost first."""

@@ -7,6 +7,7 @@ synchronous. Commits that wait pile up to a limit, like the connections of a poo
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ishmael.sim.node import Node
 
 _STEP_MS = 20
+_LAG_MAX = 3
 _COMMITS_WAITING_MAX = 20
 
 
@@ -55,9 +57,12 @@ class History:
 class Database:
     """Both nodes' databases."""
 
-    def __init__(self, agenda: Agenda, nodes: dict[int, Node], streams: Callable[[], bool]) -> None:
+    def __init__(
+        self, agenda: Agenda, draw: random.Random, nodes: dict[int, Node], streams: Callable[[], bool]
+    ) -> None:
         self._agenda = agenda
         self._nodes = nodes
+        self._draw = draw
         self._streams = streams
         self.of = {number: History() for number in nodes}
         self.acknowledged: dict[int, int] = {}
@@ -121,7 +126,9 @@ class Database:
         if not self._follows(writer):
             diverged = other.following and not other.begins(mine)
             return False, "the slave's data has diverged" if diverged else "the slave does not stream"
-        behind = mine.parts != other.parts
+        behind = (
+            not other.parts or mine.parts[:-1] != other.parts[:-1] or mine.parts[-1][1] - other.parts[-1][1] > _LAG_MAX
+        )
         return (False, "the slave is behind") if behind else (True, "")
 
     # --- time -------------------------------------------------------------------------------------------------------
@@ -130,6 +137,13 @@ class Database:
         other = self._nodes[3 - writer]
         mine, theirs = self.of[writer], self.of[3 - writer]
         return self._streams() and other.machine.runs and theirs.following and theirs.begins(mine)
+
+    def _stream(self, writer: History, follower: History) -> None:
+        """Without a commit that waits for it, the follower is always a little behind."""
+        behind = 0 if writer.synchronous else self._draw.randrange(4)
+        timeline, count = writer.parts[-1]
+        have = dict(follower.parts).get(timeline, 0)
+        follower.parts = [*writer.parts[:-1], (timeline, max(have, count - behind))]
 
     def _step(self) -> None:
         self._agenda.after(_STEP_MS, self._step)
@@ -146,7 +160,7 @@ class Database:
         else:
             mine.parts[-1] = (timeline, count + 1)
         if self._follows(number):
-            self.of[3 - number].parts = list(mine.parts)
+            self._stream(mine, self.of[3 - number])
         if not mine.synchronous:
             self.on_alone(node)
             self.acknowledged[timeline] = mine.parts[-1][1]

@@ -70,7 +70,8 @@ class Ether:
         def arrive() -> None:
             if not peer.machine.kernel_alive:
                 return
-            self.on_peer_frame()
+            if wire.joins(peer.id, node):
+                self.on_peer_frame()
             if peer.listens():
                 peer.frame(PeerFrameSeen(network))
             if (peer.machine.holds or not cluster) and wire.passes(peer.id, node, self.draw):
@@ -82,7 +83,8 @@ class Ether:
     def _to_peer(self, node: int, event: HolderSeen | PeerAddressAnswered | PeerFrameSeen) -> None:
         def arrive() -> None:
             if self.nodes[node].machine.kernel_alive:
-                self.on_peer_frame()
+                if isinstance(event, HolderSeen):
+                    self.on_peer_frame()
                 self.nodes[node].frame(event)
 
         self.agenda.after(self.draw.uniform(0.1, 0.6), arrive)

@@ -107,8 +107,9 @@ def _keeper_killed(_world: World, node: Node, _draw: random.Random) -> Undo:
     return lambda: None
 
 
-def _keeper_frozen(_world: World, node: Node, _draw: random.Random) -> Undo:
-    node.stop_keeper()
+def _keeper_frozen(_world: World, node: Node, draw: random.Random) -> Undo:
+    """SIGSTOP; or the keeper's cgroup is frozen, which systemd's watchdog waits out."""
+    node.stop_keeper(watchdog=draw.random() < 0.6)
     return node.continue_keeper
 
 
@@ -346,7 +347,7 @@ FAULTS: dict[str, Fault] = {
         Fault("corosync-failing", "any", _corosync_failing),
         Fault("phone-link-down", "any", _phone_link_down),
         Fault("phone-vlan-wrong", "any", _phone_vlan_wrong),
-        Fault("phone-dead-both", "any", _phone_dead_both),
+        Fault("phone-dead-both", "any", _phone_dead_both, moves=False),
         Fault("references-silent", "any", _references_silent, moves=False),
         Fault("internal-cut", "any", _internal_cut, moves=False),
         Fault("isolated-master", "master", _isolated),

@@ -169,7 +169,7 @@ class Keeper:
         before = self.state
         result = step(before, self.node.machine.mono_ms(), event)
         self.state = result.state
-        self.world.observe(self.node, before, event, result)
+        self.world.observe(self.node, before, result)
         for command in result.commands:
             self._soon(command)
 

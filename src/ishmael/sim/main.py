@@ -45,7 +45,7 @@ def run_seed(seed: int, mutant: str = "") -> Outcome:
     if not mutant:
         return Schedule(seed).run()
     with MUTANTS[mutant].applied() as mutate:
-        return Schedule(seed, mutate).run()
+        return Schedule(seed, mutate, MUTANTS[mutant].mix).run()
 
 
 @app.command()

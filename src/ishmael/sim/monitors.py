@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 from ishmael.core import facts
+from ishmael.core.state import State
 from ishmael.words.record import Epoch
 from ishmael.words.roles import Role
 
@@ -38,6 +39,7 @@ class Monitors:
         # as beyond two nodes alone; unless CLOCK_BOOTTIME tells them (the value), once they run.
         self.timeless: dict[int, bool] = {}
         self._idle_since_ms: dict[int, float] = {}
+        self._cut_off_ms: dict[int, float] = {}
 
     # --- told by the world ------------------------------------------------------------------------------------------
 
@@ -86,6 +88,12 @@ class Monitors:
             self.fail(f"{node.name} acts under {claim.record.epoch} with {durable.epoch} on disk")
         if self._epochs.setdefault(durable.epoch, node.id) != node.id:
             self.fail(f"both nodes acted under epoch {durable.epoch}")
+
+    def role_changed(self, node: Node, before: State, after: State) -> None:
+        """A standby node never claims by itself; a former master whose released role nobody took is no such node."""
+        standby = before.record is not None and node.id in before.record.standby
+        if after.role is Role.TAKING and standby and before.role is not Role.HANDING:
+            self.fail(f"{node.name} claims although it is in standby")
 
     def acknowledged_alone(self, node: Node) -> None:
         """``node`` acknowledged a commit that its slave need not have: no slave may hold fitness."""
@@ -141,6 +149,7 @@ class Monitors:
         """Nobody may stay idle for ``limit_ms`` while no node serves and one could."""
         now_ms = self.world.agenda.now_ms
         able = {node.id for node in self.could_serve()}
+        self._look_at_cut_off()
         if self.world.holders() or not able:
             self._idle_since_ms.clear()
             return
@@ -154,6 +163,18 @@ class Monitors:
 
     # --- liveness ---------------------------------------------------------------------------------------------------
 
+    def _look_at_cut_off(self) -> None:
+        """A holder that is cut off lets go in X, before a slave may take over."""
+        now_ms, times = self.world.agenda.now_ms, self.world.times
+        for node in self.world.nodes.values():
+            keeper = node.keeper
+            if not node.machine.holds or keeper is None or not keeper.runs or not self.world.cut_off(node.id):
+                self._cut_off_ms.pop(node.id, None)
+                continue
+            since_ms = max(self._cut_off_ms.setdefault(node.id, now_ms), self._resumed_ms.get(node.id, 0.0))
+            if now_ms - since_ms > times.isolation_ms + times.pause_ms + 2 * times.tick_ms:
+                self.fail(f"{node.name} is cut off and holds the address for {now_ms - since_ms:.0f} ms")
+
     def masters(self) -> list[Node]:
         """Nodes that hold the cluster IP and whose keeper runs as master."""
         return [n for n in self.world.nodes.values() if n.role in (Role.MASTER, Role.HANDING) and n.machine.holds]
@@ -166,7 +187,12 @@ class Monitors:
             if keeper is None or not keeper.runs or node.machine.disk.full or node.machine.disk.slow > 1:
                 continue
             state = keeper.state
-            if state.role in (Role.OUT, Role.STANDBY) or state.hold or facts.in_standby(state) or state.record is None:
+            if (
+                state.role in (Role.OUT, Role.STANDBY)
+                or state.hold
+                or node.id in (state.record.standby if state.record else ())
+                or state.record is None
+            ):
                 continue
             if facts.sees_reference(state) and not facts.foreign_holder(state):
                 able.append(node)

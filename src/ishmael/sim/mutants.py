@@ -1,11 +1,14 @@
-"""Defences taken away one at a time: each must be missed by the simulator's invariants."""
+"""Defences taken away one at a time: the simulator's invariants must notice each. What they miss is not proven."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest.mock import patch
 
+from ishmael.core import facts, rules, rules_master, rules_slave, rules_waiting, senses
 from ishmael.sim.world import World
 
 Mutate = Callable[[World], None]
@@ -16,14 +19,132 @@ class Mutant:
     """One defence less.
 
     Args:
-        name: as on the command line.
-        what: what is missing.
-        applied: takes the defence away while it is open; gives what to do to each world.
+        what: what is missing, in plain words.
+        patches: (module, name, replacement) while it is applied.
+        rule: id of a rule that is taken out of the table.
+        rows: (rule id, new condition) for rows whose condition is weakened.
+        world: done to each world.
+        mix: faults to choose from, for what is rarely met by chance.
     """
 
-    name: str
     what: str
-    applied: Callable[[], AbstractContextManager[Mutate]]
+    patches: tuple[tuple[Any, str, Any], ...] = ()
+    rule: str = ""
+    rows: tuple[tuple[str, Callable[..., bool]], ...] = ()
+    world: Mutate = lambda _world: None
+    mix: tuple[str, ...] = ()
+
+    @contextmanager
+    def applied(self) -> Iterator[Mutate]:
+        """Take the defence away while open; gives what to do to each world."""
+        conditions = dict(self.rows)
+        table = {
+            role: tuple(
+                replace(row, when=conditions[row.id]) if row.id in conditions else row
+                for row in rows
+                if row.id != self.rule
+            )
+            for role, rows in rules._BY_ROLE.items()
+        }
+        with ExitStack() as stack:
+            stack.enter_context(patch.object(rules, "_BY_ROLE", table))
+            for module, name, replacement in self.patches:
+                stack.enter_context(patch.object(module, name, replacement))
+            yield self.world
 
 
-MUTANTS: dict[str, Mutant] = {}
+def _times(**changes: int) -> Mutate:
+    def mutate(world: World) -> None:
+        world.times = replace(world.times, **changes)
+        for node in world.nodes.values():
+            node.config = world.config_of(node.id)
+
+    return mutate
+
+
+def _lease_stays(world: World) -> None:
+    for node in world.nodes.values():
+        node.machine.lapses = False
+
+
+def _no_fsync(world: World) -> None:
+    world.syncs_record = False
+
+
+def _always(*_args: Any) -> bool:
+    return True
+
+
+def _never(*_args: Any) -> bool:
+    return False
+
+
+def _nothing(*_args: Any) -> None:
+    return None
+
+
+def _hears_anything(s: Any) -> bool:
+    return bool(s.peer_ms >= 0 and s.peer is not None and s.now_ms - s.peer_ms <= 10 * s.config.times.hears_ms)
+
+
+def _resumes_though_fit(s: Any) -> bool:
+    return facts.ready(s) and rules_waiting._mine(s, s.record) and facts.vacant(s) and facts.sees_reference(s)
+
+
+def _claim_without_disk(s: Any) -> bool:
+    return s.claim is not None and not s.claim.acting
+
+
+MUTANTS: dict[str, Mutant] = {
+    "no-take-min": Mutant(
+        "a slave takes over after one silent probe",
+        world=_times(take_min_ms=1, suspect_ms=60, probes=1, released_probes=1, probes_when_lossy=1),
+    ),
+    "no-isolation-drop": Mutant("an isolated master keeps the address", rule="1"),
+    "lease-stays": Mutant("the kernel never removes the address", world=_lease_stays),
+    "no-alone-wait": Mutant("a master goes alone without waiting for the fitness to end", world=_times(alone_ms=0)),
+    "no-fsync": Mutant("a record counts as saved before it is on disk", world=_no_fsync),
+    "claim-without-disk": Mutant("a taker acts before its record is saved", rows=(("10b", _claim_without_disk),)),
+    "fitness-ignored": Mutant("any slave takes over", patches=((facts, "fit", _always),)),
+    "go-without-freshness": Mutant(
+        "a slave acts on a go however old",
+        patches=((rules_slave, "_is_fresh", _always),),
+        mix=("planned", "keeper-frozen", "stop-hangs"),
+    ),
+    "no-conflict-drop": Mutant("a holder ignores the peer's announcements", rule="6a"),
+    "no-step-down": Mutant(
+        "a master ignores a higher epoch and the peer's announcements", rows=(("5a", _never), ("6a", _never))
+    ),
+    "no-pause": Mutant(
+        "a pause goes unnoticed",
+        patches=((senses, "_paused", _nothing),),
+        mix=("kernel-hung", "loss", "isolated-master", "userland-frozen", "power-cut"),
+    ),
+    "standby-serves": Mutant("a standby node is like any other", patches=((facts, "in_standby", _never),)),
+    "resumes-though-fit": Mutant(
+        "a master whose slave was fit resumes alone at once", rows=(("7a", _resumes_though_fit),)
+    ),
+    "hears-anything": Mutant(
+        "any message counts as hearing, however old its echo", patches=((facts, "hears", _hears_anything),)
+    ),
+    "fit-before-synchronous": Mutant(
+        "the slave counts as fit before commits wait for it",
+        patches=((rules_master, "wants_synchronous", _never),),
+        rows=(
+            ("2a", _never),
+            (
+                "2b",
+                lambda s: (
+                    s.record is not None
+                    and not s.record.slave_fit
+                    and facts.may_save(s)
+                    and rules_master._slave_stands(s)
+                ),
+            ),
+            ("2c", _never),
+        ),
+    ),
+    "released-is-unheard": Mutant(
+        "a master that is merely not heard counts as one that released", patches=((facts, "released", _always),)
+    ),
+}

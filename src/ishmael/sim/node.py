@@ -107,7 +107,7 @@ class Node:
 
         self.world.agenda.after(_RESTART_MS * self.world.draw.uniform(0.8, 1.3), again)
 
-    def stop_keeper(self) -> None:
+    def stop_keeper(self, *, watchdog: bool = True) -> None:
         """SIGSTOP; systemd's watchdog kills it after a while."""
         keeper = self.keeper
         if keeper is None or not keeper.alive:
@@ -115,14 +115,15 @@ class Node:
         keeper.sigstopped = True
         self.world.monitors.keeper_gone(self.id)
 
-        def watchdog() -> None:
+        def bark() -> None:
             if keeper.alive and keeper.sigstopped and keeper is self.keeper:
                 if self.machine.runs:
                     self.kill_keeper()
                 else:
-                    self.world.agenda.after(100, watchdog)
+                    self.world.agenda.after(100, bark)
 
-        self.world.agenda.after(_WATCHDOG_MS + self.world.draw.uniform(0, 100), watchdog)
+        if watchdog:
+            self.world.agenda.after(_WATCHDOG_MS + self.world.draw.uniform(0, 100), bark)
 
     def continue_keeper(self) -> None:
         """SIGCONT."""

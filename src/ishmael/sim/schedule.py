@@ -16,6 +16,7 @@ from ishmael.words.settings import Times
 _LOOK_MS = 50
 _BOOT_MS = 3500
 _SERVES_MS = 5000
+_SLOWEST_SAVE_MS = 15000
 # With a single fault the way is known: lease and probes at most, or the F rules' own limits.
 _SINGLE_MS = 3500
 
@@ -42,13 +43,14 @@ class Outcome:
 class Schedule:
     """The plan of one seed, and its run."""
 
-    def __init__(self, seed: int, mutate: Callable[[World], None] | None = None) -> None:
+    def __init__(self, seed: int, mutate: Callable[[World], None] | None = None, mix: tuple[str, ...] = ()) -> None:
         self.plan = random.Random(f"plan {seed}")  # noqa: S311 - not a secret
         self.world = _world(seed, self.plan)
         if mutate is not None:
             mutate(self.world)
-        self.faults = _mix(self.plan)
+        self.faults = _mix(self.plan, mix)
         self.undos: list[Undo] = []
+        self._served = self._moved = 0
 
     def run(self) -> Outcome:
         """All of it."""
@@ -70,12 +72,25 @@ class Schedule:
         if not world.run_until_complete():
             world.monitors.fail("the pair does not become complete at the start")
         world.agenda.run_for(self.plan.uniform(0, 1000))
+        self._served, self._moved = world.counts_of("became-master"), world.moves
         for fault in self.faults:
             self._strike(fault)
-            gap_ms = self.plan.choice([self.plan.uniform(0, 400), self.plan.uniform(400, 4000)])
+            draw = self.plan
+            gap_ms = draw.choice(
+                [draw.uniform(0, 30), draw.uniform(0, 400), draw.uniform(0, 400), draw.uniform(400, 4000)]
+            )
             self._watch(gap_ms)
         self._watch(self.plan.choice([self.plan.uniform(200, 2000), self.plan.uniform(4000, 9000)]))
+        self._judge_moves()
         self._heal()
+
+    def _judge_moves(self) -> None:
+        """A single fault moves the role once at most, and many move nothing."""
+        if len(self.faults) != 1 or self.faults[0].name in ("admin", "power-both"):
+            return
+        moves = self.world.counts_of("became-master") - self._served
+        if moves > 1 or (not self.faults[0].moves and self.world.moves > self._moved):
+            self.world.monitors.fail(f"{self.faults[0].name} moved the role {moves} times")
 
     def _strike(self, fault: Fault) -> None:
         world, draw = self.world, self.plan
@@ -131,6 +146,8 @@ class Schedule:
         """Demand liveness; false when nobody may serve without an admin."""
         world = self.world
         limit_ms = _SERVES_MS + _BOOT_MS
+        if any(f.name == "disk-slow" for f in self.faults):
+            limit_ms += 2 * _SLOWEST_SAVE_MS  # a save that has begun goes on as slowly
         if any(f.name in ("record-damaged",) for f in self.faults):
             limit_ms += self.world.times.dial_tone_ms + self.world.times.fitness_ms + 2000
             if not world.dial_tone_first:
@@ -175,9 +192,10 @@ def _world(seed: int, plan: random.Random) -> World:
     return world
 
 
-def _mix(plan: random.Random) -> list[Fault]:
+def _mix(plan: random.Random, names: tuple[str, ...]) -> list[Fault]:
     number = plan.choices([1, 2, 3, 4, 5], [25, 30, 25, 15, 5])[0]
-    chosen = [plan.choice(list(FAULTS.values())) for _ in range(number)]
+    among = [FAULTS[name] for name in names] if names else list(FAULTS.values())
+    chosen = [plan.choice(among) for _ in range(number)]
     damaged = [f for f in chosen if f.name == "record-damaged"]
     for extra in damaged[1:]:
         chosen.remove(extra)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ishmael.core import commands as do
-from ishmael.core.events import Event
 from ishmael.core.machine import Step
 from ishmael.core.state import State
 from ishmael.words.record import Record
@@ -46,7 +45,7 @@ class Trace:
         """Something outside the keepers."""
         self.lines.append((now_ms, "", "", text))
 
-    def step(self, now_ms: float, node: str, before: State, event: Event, result: Step) -> None:
+    def step(self, now_ms: float, node: str, before: State, result: Step) -> None:
         """A step that did more than listen."""
         told = [f"{notice.kind}: {notice.why}" for notice in result.notices]
         orders = [command_words(c) for c in result.commands if not isinstance(c, _QUIET)]

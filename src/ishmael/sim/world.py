@@ -7,7 +7,6 @@ from collections import Counter
 
 from ishmael.core.asks import Ask
 from ishmael.core.commands import Answer
-from ishmael.core.events import Event
 from ishmael.core.machine import Step
 from ishmael.core.state import Config, State
 from ishmael.sim.agenda import Agenda
@@ -44,13 +43,14 @@ class World:
         self.agenda = Agenda(self._after_each)
         self.trace = Trace()
         self.counts: Counter[str] = Counter()
+        self.moves = 0
         self.answers: dict[int, Answer] = {}
         self.last_rule: dict[int, str] = {}
         self.dial_tone_first = dial_tone_first
         self.nodes = {number: Node(number, self, self.config_of(number)) for number in (1, 2)}
         self.ether = Ether(self.agenda, self.draw, self.nodes, REFERENCES)
         self.corosync = Corosync(self.agenda, self.draw, self.nodes, self._knet_loss)
-        self.database = Database(self.agenda, self.nodes, self._streams)
+        self.database = Database(self.agenda, self.draw, self.nodes, self._streams)
         self.monitors = Monitors(self)
         self._tickets = 0
         self._wire_up()
@@ -118,6 +118,10 @@ class World:
             self.database.rewind(number)
             keeper.reconfigure(self.config_of(number))
 
+    def counts_of(self, kind: str) -> int:
+        """How often a notice was told."""
+        return self.counts[f"notice {kind}"]
+
     # --- seen by the parts ------------------------------------------------------------------------------------------
 
     def holders(self) -> list[Node]:
@@ -128,14 +132,18 @@ class World:
         """Links, machines or processes changed: Corosync notices."""
         self.corosync.look()
 
-    def observe(self, node: Node, before: State, event: Event, result: Step) -> None:
+    def observe(self, node: Node, before: State, result: Step) -> None:
         """One step of a core was made."""
+        if before.role is not result.state.role:
+            self.monitors.role_changed(node, before, result.state)
         if result.rules or result.notices or before.role is not result.state.role:
-            self.trace.step(self.agenda.now_ms, node.name, before, event, result)
+            self.trace.step(self.agenda.now_ms, node.name, before, result)
             for rule in result.rules:
                 self.counts[f"rule {rule}"] += 1
             for notice in result.notices:
                 self.counts[f"notice {notice.kind}"] += 1
+                if notice.kind in ("became-master", "let-go"):
+                    self.moves += 1
                 if notice.kind == "became-master":
                     self.last_rule[node.id] = notice.rule
                     self.counts[f"takeover {notice.rule}"] += 1
@@ -160,6 +168,12 @@ class World:
         """Loss on a link between the two Corosyncs; 1 when it cannot be up."""
         wire = self.ether.wires[network]
         return wire.lossy(1, 2) if wire.carries_udp(1, 2) else 1.0
+
+    def cut_off(self, number: int) -> bool:
+        """In truth, a node reaches neither a reference nor the other Corosync."""
+        wire = self.ether.wires[Network.PHONE]
+        sees = any(wire.joins(number, name) and wire.joins(name, number) for name in REFERENCES)
+        return not sees and not self.corosync.linked
 
     def _streams(self) -> bool:
         """Replication has a path: either network, both ways."""

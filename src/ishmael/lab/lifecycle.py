@@ -46,7 +46,7 @@ def up(lab: LabPlan, package: Path | None, say: Say, more: tuple[str, ...] = ())
     if leftovers(lab):
         say("cleaning up what a lab that crashed has left")
         down(lab)
-    with _interruptible():
+    with interruptible():
         now = state.begin(lab)
         try:
             parts = base.prepare(package, say, more)
@@ -150,7 +150,7 @@ def _release(node: Node) -> None:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end the work as Ctrl-C does: in order."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:

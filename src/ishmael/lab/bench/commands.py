@@ -128,7 +128,7 @@ def stress_command(
 @contextmanager
 def _systems(lab: LabPlan, peer_names: Sequence[str]) -> Iterator[list[System]]:
     """The product and the peers wanted, each on a lab that is up."""
-    with lab_at_work(lab):
+    with lifecycle.interruptible(), lab_at_work(lab):
         if not peer_names:
             yield [Product(lab)]
             return

@@ -26,14 +26,6 @@ PEER_FAULTS = (
     *("kernel-hung", "userland-frozen", *(cut.name for cut in cuts.CUTS)),
 )
 """Faults of the machine and the wires, which can befall any software."""
-MOVING = frozenset(
-    {
-        *("power-cut", "phone-link-down", "phone-vlan-wrong", PLANNED, "isolated-master", "kernel-hung"),
-        *("userland-frozen", "keeper-frozen", "corosync-failing", "stop-hangs"),
-    }
-)
-"""Faults of the serving node after which the other should serve; after all others nothing should move."""
-
 _BEFORE_S = 0.6
 _AFTER_S = 1.0
 _STAY_S = 5.0
@@ -49,21 +41,23 @@ class Run:
     Args:
         system: whose.
         fault: which.
-        node: the node it befell.
-        served: another node served afterwards, when it should.
+        node: the node that served before.
+        moves: how many moves the fault may cause.
+        served: that node served afterwards if nothing should move, else the other.
         measured: what a client saw.
     """
 
     system: str
     fault: str
     node: str
+    moves: int
     served: bool
     measured: Measured
 
     @property
     def false_failovers(self) -> int:
-        """Moves beyond the one that the fault asks for, if it does."""
-        return max(0, self.measured.changes - (self.fault in MOVING))
+        """Moves beyond those that the fault may cause."""
+        return max(0, self.measured.changes - self.moves)
 
 
 def known_faults() -> tuple[str, ...]:
@@ -72,7 +66,7 @@ def known_faults() -> tuple[str, ...]:
 
 
 def once(system: System, fault: str, keep: Path | None) -> Run:
-    """Cause one fault on the serving node, measure it, heal it, and make the pair whole again.
+    """Cause one fault, on the serving node unless it is meant for the other, measure it, heal it, and make the pair whole again.
 
     Args:
         system: which one.
@@ -85,17 +79,18 @@ def once(system: System, fault: str, keep: Path | None) -> Run:
     system.prepare()
     node = faults.target(system.lab, None)
     cut = cuts.named(fault)
+    row = faults.named(fault) if cut is None else None
     served = True
     try:
         with Measurement(system.lab, keep) as measurement:
             settle(_BEFORE_S)
-            if cut is not None:
+            if row is not None:
+                served = _cause(system, row, node)
+            elif cut is not None:
                 cut.make(system.lab)
                 settle(_STAY_S)
                 cut.mend(system.lab)
                 settle(_AFTER_CUT_S)
-            else:
-                served = _cause(system, fault, node)
     finally:
         if cut is not None:
             cut.mend(system.lab)
@@ -105,18 +100,19 @@ def once(system: System, fault: str, keep: Path | None) -> Run:
     if measured.first_node != node.plan.name:
         raise HostFault("probe-failed", f"{measured.first_node} answered, though {node.plan.name} held the cluster IP.")
     system.restore(node, planned=fault == PLANNED)
-    return Run(system.name, fault, node.plan.name, served, measured)
+    moves = int(row is not None and row.moves is not faults.Moves.NEVER)
+    return Run(system.name, fault, node.plan.name, moves, served, measured)
 
 
-def _cause(system: System, fault: str, node: Node) -> bool:
+def _cause(system: System, fault: faults.Fault, node: Node) -> bool:
     """Cause a fault and wait for its outcome; whether that is what should be."""
-    if fault == PLANNED:
+    if fault.name == PLANNED:
         system.hand_over(node)
     else:
-        faults.inject(system.lab, faults.named(fault), node)
-    if fault not in MOVING:
-        settle(_STAY_S)
-        return holds_cluster_ip(node)
+        faults.inject(system.lab, fault, faults.target(system.lab, None, fault))
+    if fault.moves is not faults.Moves.MUST:
+        settle(max(fault.watch_s, _STAY_S))
+        return fault.moves is faults.Moves.MAY or not fault.serves or holds_cluster_ip(node)
     # In vain, when nobody takes over: then the silence lasts to the end of the measurement, and shows.
     found = wait_until(lambda: _served_by_other(system, node), _TAKEOVER_TIMEOUT_S, 0.05)
     settle(_AFTER_S)

@@ -87,7 +87,7 @@ def holds_wrongly(s: State) -> bool:
     """A node that is not master must not hold the address; a restarted keeper has its lease's time to learn that it is."""
     if not s.holds or s.dropping:
         return False
-    if s.role is not Role.WAITING or s.conflict_ms >= 0 or s.let_go_ms >= 0 or facts.isolated(s):
+    if s.role is not Role.WAITING or s.conflict_ms >= 0 or s.let_go_ms >= 0 or facts.isolated(s) or not s.phone_link:
         return True
     return s.now_ms - s.started_ms >= s.config.times.lease_ms
 
@@ -135,10 +135,18 @@ def resumes_with_peer(s: State) -> bool:
     if not facts.ready(s) or not facts.hears(s) or peer is None or peer.record is None or s.record is None:
         return False
     released = peer.role is Role.HANDING and peer.record.master == s.config.me
-    if not (released or peer.role in (Role.WAITING, Role.SLAVE, Role.STANDBY)) or not facts.vacant(s):
+    if not (released or peer.role in (Role.WAITING, Role.SLAVE, Role.STANDBY)):
         return False
     best = max(s.record, peer.record, key=lambda record: record.order)
-    return _mine(s, best) and facts.sees_reference(s)
+    return _mine(s, best) and (facts.vacant(s) or _references_gone(s))
+
+
+def _references_gone(s: State) -> bool:
+    """No reference answers for long, on a link that is up: what silence says about strangers cannot be known, and the
+    peer says that it does not hold the address. Losing the references alone moves nothing (rule 11), nor ends anything.
+    """
+    gone_ms = s.now_ms - s.reference_lost_ms
+    return s.phone_link and s.reference_lost_ms >= 0 and gone_ms > _UNSURE_MS and s.now_ms - s.holder_ms > _UNSURE_MS
 
 
 def resume_with_peer(s: State, out: Outbox) -> None:

@@ -35,6 +35,8 @@ class Monitors:
         self.unserved_since_ms = 0.0
         self.served_ms = -1.0
         self.written_off = False
+        # A split in which both see a reference: named there too. Two holders are still not allowed once frames pass.
+        self.split_seen = False
         # Stopped with all their clocks, these cannot know how old their fitness is: named in docs/reference/failover.md
         # as beyond two nodes alone; unless CLOCK_BOOTTIME tells them (the value), once they run.
         self.timeless: dict[int, bool] = {}
@@ -53,8 +55,10 @@ class Monitors:
         self._gone_ms[node] = self.world.agenda.now_ms
 
     def resumed(self, node: int) -> None:
-        """The keeper of a node runs (again)."""
-        self._gone_ms.pop(node, None)
+        """The keeper of a node runs (again); one that was restarted has no more than its predecessor's lease."""
+        keeper = self.world.nodes[node].keeper
+        if keeper is not None and keeper.state.incarnation:
+            self._gone_ms.pop(node, None)
         if self.timeless.get(node):
             del self.timeless[node]
         self._resumed_ms[node] = self.world.agenda.now_ms
@@ -91,6 +95,8 @@ class Monitors:
 
     def role_changed(self, node: Node, before: State, after: State) -> None:
         """A standby node never claims by itself; a former master whose released role nobody took is no such node."""
+        if after.role not in (Role.OUT, Role.WAITING):
+            self._gone_ms.pop(node.id, None)
         standby = before.record is not None and node.id in before.record.standby
         if after.role is Role.TAKING and standby and before.role is not Role.HANDING:
             self.fail(f"{node.name} claims although it is in standby")
@@ -99,7 +105,7 @@ class Monitors:
         """``node`` acknowledged a commit that its slave need not have: no slave may hold fitness."""
         peer = self.world.nodes[3 - node.id]
         keeper = peer.keeper
-        if keeper is None or not keeper.alive or peer.machine.stopped_vm or peer.id in self.timeless:
+        if keeper is None or not keeper.alive or self.split_seen or peer.machine.stopped_vm or peer.id in self.timeless:
             return
         state = keeper.state
         if state.role is Role.SLAVE and state.fit_until_ms > peer.machine.mono_ms():
@@ -110,7 +116,7 @@ class Monitors:
         database = self.world.database
         if rule == "8" or (rule in ("3a", "3b") and node.id in self.timeless):
             self.written_off = True
-        if self.written_off:
+        if self.written_off or self.split_seen:
             database.write_off(node.id)
             return
         lost = database.lacks(node.id)
@@ -119,7 +125,7 @@ class Monitors:
 
     def fit_again(self) -> None:
         """Both nodes have the same data again: nothing is written off any more."""
-        self.written_off = False
+        self.written_off = self.split_seen = False
 
     # --- checked after every event ----------------------------------------------------------------------------------
 
@@ -135,7 +141,7 @@ class Monitors:
             if node.id in self._resumed_ms:
                 allowed_ms = max(allowed_ms, self._resumed_ms[node.id] + DUAL_MS)
             keeper = node.keeper
-            if keeper is None or not keeper.runs:
+            if node.id in self._gone_ms or keeper is None or not keeper.runs:
                 gone_ms = self._gone_ms.get(node.id, now_ms)
                 allowed_ms = max(allowed_ms, gone_ms + self.world.times.lease_ms + _TIMER_LATE_MS)
         if now_ms > allowed_ms:

@@ -50,7 +50,7 @@ class Schedule:
             mutate(self.world)
         self.faults = _mix(self.plan, mix)
         self.undos: list[Undo] = []
-        self._served = self._moved = 0
+        self._moved = self._let_go = 0
 
     def run(self) -> Outcome:
         """All of it."""
@@ -72,7 +72,7 @@ class Schedule:
         if not world.run_until_complete():
             world.monitors.fail("the pair does not become complete at the start")
         world.agenda.run_for(self.plan.uniform(0, 1000))
-        self._served, self._moved = world.counts_of("became-master"), world.moves
+        self._moved, self._let_go = world.moves, world.lost_grip
         for fault in self.faults:
             self._strike(fault)
             draw = self.plan
@@ -88,9 +88,10 @@ class Schedule:
         """A single fault moves the role once at most, and many move nothing."""
         if len(self.faults) != 1 or self.faults[0].name in ("admin", "power-both"):
             return
-        moves = self.world.counts_of("became-master") - self._served
-        if moves > 1 or (not self.faults[0].moves and self.world.moves > self._moved):
-            self.world.monitors.fail(f"{self.faults[0].name} moved the role {moves} times")
+        moves, lost_grip = self.world.moves - self._moved, self.world.lost_grip - self._let_go
+        idle = self.faults[0].moves or self.world.stress > 0 or moves + lost_grip == 0
+        if moves > 1 or not idle:
+            self.world.monitors.fail(f"{self.faults[0].name} moved the role {moves} times, let go {lost_grip} times")
 
     def _strike(self, fault: Fault) -> None:
         world, draw = self.world, self.plan

@@ -43,7 +43,7 @@ class World:
         self.agenda = Agenda(self._after_each)
         self.trace = Trace()
         self.counts: Counter[str] = Counter()
-        self.moves = 0
+        self.moves = self.lost_grip = self._last_master = 0
         self.answers: dict[int, Answer] = {}
         self.last_rule: dict[int, str] = {}
         self.dial_tone_first = dial_tone_first
@@ -118,10 +118,6 @@ class World:
             self.database.rewind(number)
             keeper.reconfigure(self.config_of(number))
 
-    def counts_of(self, kind: str) -> int:
-        """How often a notice was told."""
-        return self.counts[f"notice {kind}"]
-
     # --- seen by the parts ------------------------------------------------------------------------------------------
 
     def holders(self) -> list[Node]:
@@ -131,6 +127,13 @@ class World:
     def looked(self) -> None:
         """Links, machines or processes changed: Corosync notices."""
         self.corosync.look()
+        self.monitors.split_seen |= self._split()
+
+    def _split(self) -> bool:
+        """The nodes reach each other on no way that both could use, while both may see a reference."""
+        phone = self.ether.wires[Network.PHONE]
+        two_way = phone.joins(1, 2) and phone.joins(2, 1)
+        return not two_way and not self.corosync.linked and not any(self.cut_off(number) for number in (1, 2))
 
     def observe(self, node: Node, before: State, result: Step) -> None:
         """One step of a core was made."""
@@ -142,10 +145,12 @@ class World:
                 self.counts[f"rule {rule}"] += 1
             for notice in result.notices:
                 self.counts[f"notice {notice.kind}"] += 1
-                if notice.kind in ("became-master", "let-go"):
-                    self.moves += 1
+                if notice.kind == "let-go":
+                    self.lost_grip += 1
                 if notice.kind == "became-master":
                     self.last_rule[node.id] = notice.rule
+                    self.moves += int(self._last_master not in (0, node.id))
+                    self._last_master = node.id
                     self.counts[f"takeover {notice.rule}"] += 1
                 if notice.kind == "slave-fit":
                     self.monitors.fit_again()

@@ -20,7 +20,7 @@ DEBIAN = "bookworm"
 NODE_PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "libpam-systemd", "ca-certificates", "procps", "less"),
     *("corosync", "libcpg4", "libquorum5", "rsync", "openssh-server", "openssh-client", "postgresql"),
-    *("python3", "python3-venv", "iproute2", "nftables", "iputils-ping"),
+    *("python3", "python3-venv", "iproute2", "nftables", "iputils-ping", "libfaketime"),
 )
 ASTERISK_PACKAGES = ("asterisk", "asterisk-modules", "asterisk-core-sounds-en-gsm")
 ASTERISK_UID = 790

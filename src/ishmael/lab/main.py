@@ -17,6 +17,7 @@ from ishmael.lab.client import Phones
 from ishmael.lab.cluster import Cluster
 from ishmael.lab.node import EXIT_TIMED_OUT, Node
 from ishmael.lab.plan import CLUSTER_IP, DEFAULT_NAME, LabPlan
+from ishmael.lab.soak import app as soak
 from ishmael.lab.speak import CHECKOUT, Json, LabName, emit, need_root, say
 from ishmael.lab.status import lab_status
 from ishmael.words.errors import RequestRefused
@@ -153,34 +154,33 @@ def reboot(node: NodeName, lab_name: LabName = DEFAULT_NAME, as_json: Json = Fal
     lab = _ready(lab_name)
     machine = Node(lab, lab.node(node))
     begun = time.monotonic()
+    faults.before_reboot(lab, machine)
     machine.halt()
     machine.boot()
     machine.wait_running()
     took_s = round(time.monotonic() - begun, 2)
-    now = state.load(lab)
-    if now is not None and now.last_fault_node == node:
-        state.note_fault(lab, "", "")
+    faults.after_reboot(lab)
     emit(as_json, {"node": node, "took_s": took_s}, f"{node} has booted after {took_s} s.")
 
 
 @app.command()
 def fault(
     name: Annotated[Optional[str], typer.Argument(metavar="NAME", help="Which fault; see --list.")] = None,  # noqa: UP045
-    node: Annotated[Optional[str], typer.Argument(metavar="NODE", help="Where; else on the node that serves.")] = None,  # noqa: UP045
+    node: Annotated[Optional[str], typer.Argument(metavar="NODE", help="Where; else where it belongs.")] = None,  # noqa: UP045
     show: Annotated[bool, typer.Option("--list", help="List the faults there are.")] = False,
     lab_name: LabName = DEFAULT_NAME,
     as_json: Json = False,
 ) -> None:
     """Cause a fault: ishmael lab fault power-cut node1. `ishmael lab heal` undoes it."""
     if show:
-        rows = [{"name": row.name, "mechanism": row.mechanism, "outcome": row.outcome} for row in faults.FAULTS]
+        rows = [row.to_mapping() for row in faults.FAULTS]
         emit(as_json, {"faults": rows}, *(f"{r['name']}: {r['mechanism']}\n    {r['outcome']}" for r in rows))
         return
     if name is None:
         raise typer.BadParameter("which fault? ishmael lab fault --list")
     row = faults.named(name)
     lab = _ready(lab_name)
-    done = faults.inject(lab, row, faults.target(lab, node))
+    done = faults.inject(lab, row, faults.target(lab, node, row))
     took_ms = round((done.done_s - done.begun_s) * 1000, 1)
     result = {"fault": row.name, "node": done.node, "begun_s": done.begun_s, "took_ms": took_ms, "outcome": row.outcome}
     emit(as_json, result, f"{row.name} on {done.node}, done in {took_ms} ms. Allowed: {row.outcome}.")
@@ -254,3 +254,4 @@ def form(lab_name: LabName = DEFAULT_NAME, as_json: Json = False) -> None:
 
 
 app.add_typer(bench, name="bench")
+app.add_typer(soak, name="soak")

@@ -1,41 +1,21 @@
-"""The faults the lab can cause: a table of name, mechanism, allowed outcome, and how to cause and undo it.
-
-A fault is named by its mechanism; what the cluster may do about it is written down here and checked by the tests.
-"""
+"""Causing a fault of the table and undoing it. One at a time; what was begun is noted first, so that a crash loses nothing."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from ishmael.lab import network, state
+from ishmael.lab import state
+from ishmael.lab.faults import wires
+from ishmael.lab.faults.row import Fault, Where, nothing
+from ishmael.lab.faults.table import FAULTS
 from ishmael.lab.lifecycle import nodes_of
 from ishmael.lab.node import Node
 from ishmael.lab.plan import LabPlan
 from ishmael.lab.status import holds_cluster_ip
 from ishmael.words.errors import RequestRefused
 
-PLANNED_TIMEOUT_S = 60.0
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One row of the table.
-
-    Args:
-        name: its name, by mechanism (contract.md).
-        mechanism: what is done, in words.
-        outcome: what the cluster may do about it.
-        inject: causes it on a node.
-        heal: undoes it on that node.
-    """
-
-    name: str
-    mechanism: str
-    outcome: str
-    inject: Callable[[Node], None]
-    heal: Callable[[Node], None]
+_POWER = ("power-cut", "power-both")
 
 
 @dataclass(frozen=True)
@@ -53,52 +33,6 @@ class Injected:
     node: str
     begun_s: float
     done_s: float
-
-
-def _boot(node: Node) -> None:
-    node.boot()
-    node.wait_running()
-
-
-def _hand_over(node: Node) -> None:
-    node.say(["ishmael", "failover", "--yes", "--json"], timeout_s=PLANNED_TIMEOUT_S)
-
-
-def _unplug(node: Node) -> None:
-    network.plug(node.lab, node.plan, plugged=False)
-
-
-def _plug(node: Node) -> None:
-    network.plug(node.lab, node.plan, plugged=True)
-
-
-def _nothing(_node: Node) -> None:
-    """A planned switch leaves nothing broken."""
-
-
-FAULTS: tuple[Fault, ...] = (
-    Fault(
-        "power-cut",
-        "the node's disk loses what was not synced, every process is killed at once, both links lose their carrier",
-        "of the master: the slave takes over, the old master is standby on its return; of the slave: nothing moves",
-        Node.power_cut,
-        _boot,
-    ),
-    Fault(
-        "phone-link-down",
-        "the node's telephone link is pulled out at the switch: the node sees its carrier go",
-        "of the master: handed over; of the slave: nothing moves",
-        _unplug,
-        _plug,
-    ),
-    Fault(
-        "planned",
-        "`ishmael failover --yes` on the master",
-        "handed over in order; the former master is standby and can be re-added",
-        _hand_over,
-        _nothing,
-    ),
-)
 
 
 def named(name: str) -> Fault:
@@ -119,8 +53,8 @@ def serving_node(lab: LabPlan) -> Node | None:
     return next((node for node in nodes_of(lab) if holds_cluster_ip(node)), None)
 
 
-def target(lab: LabPlan, name: str | None) -> Node:
-    """The node a fault is meant for: the named one, else the one that serves.
+def target(lab: LabPlan, name: str | None, fault: Fault | None = None) -> Node:
+    """The node a fault is meant for: the named one, else the one that serves, or the other for a fault of the slave.
 
     Raises:
         RequestRefused: no such node, or none named and none serves.
@@ -130,7 +64,7 @@ def target(lab: LabPlan, name: str | None) -> Node:
     node = serving_node(lab)
     if node is None:
         raise RequestRefused("nobody-serves", "No node holds the cluster IP.", "Name the node: fault NAME NODE.")
-    return node
+    return wires.peer_of(node) if fault is not None and fault.where is Where.SLAVE else node
 
 
 def inject(lab: LabPlan, fault: Fault, node: Node) -> Injected:
@@ -153,13 +87,10 @@ def inject(lab: LabPlan, fault: Fault, node: Node) -> Injected:
     begun = time.monotonic()
     try:
         fault.inject(node)
-    except Exception:
-        if node.init_pid is not None:
+    finally:
+        done = time.monotonic()
+        if fault.heal is nothing:
             state.note_fault(lab, "", "")
-        raise
-    done = time.monotonic()
-    if fault.heal is _nothing:
-        state.note_fault(lab, "", "")
     return Injected(fault, node.plan.name, begun, done)
 
 
@@ -175,3 +106,17 @@ def heal(lab: LabPlan) -> tuple[str, str] | None:
     named(now.last_fault).heal(Node(lab, lab.node(now.last_fault_node)))
     state.note_fault(lab, "", "")
     return now.last_fault, now.last_fault_node
+
+
+def before_reboot(lab: LabPlan, node: Node) -> None:
+    """Undo what befell a node before it is shut down in order: a frozen one could not be."""
+    now = state.load(lab)
+    if now is not None and now.last_fault_node == node.plan.name and node.init_pid is not None:
+        heal(lab)
+
+
+def after_reboot(lab: LabPlan) -> None:
+    """Forget a loss of power once every node has it again."""
+    now = state.load(lab)
+    if now is not None and now.last_fault in _POWER and all(node.init_pid for node in nodes_of(lab)):
+        state.note_fault(lab, "", "")

@@ -1,0 +1,117 @@
+"""``script/soak``, which is ``ishmael lab soak``: the same again and again, and nothing that is not allowed may happen."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from ishmael.lab import faults, trial
+from ishmael.lab.bench.commands import Listing, lab_at_work
+from ishmael.lab.faults import Fault
+from ishmael.lab.measure import spread
+from ishmael.lab.plan import DEFAULT_NAME, LabPlan
+from ishmael.lab.speak import Json, LabName, emit, need_root, say
+from ishmael.words.errors import HostFault
+
+ALL = "all"
+EXIT_NOT_ALLOWED = 5
+
+app = typer.Typer(help="Repeat something many times in the lab.", no_args_is_help=True, cls=Listing)
+
+
+@app.callback()
+def soak() -> None:
+    """Repeat something many times in the lab."""
+
+
+@app.command()
+def fault(
+    name: Annotated[list[str], typer.Option("--fault", help=f"Which; repeatable; or {ALL}.")],
+    runs: Annotated[int, typer.Option("--runs", min=1, help="How often each.")] = 5,
+    results: Annotated[
+        Optional[Path],  # noqa: UP045 - Typer reads it at run time
+        typer.Option("--resume", dir_okay=False, help="File of results, one object a run: go on where it ends."),
+    ] = None,
+    lab_name: LabName = DEFAULT_NAME,
+    as_json: Json = False,
+) -> None:
+    """Cause faults in turn, and judge each outcome by the table of faults.
+
+    With --json one object a run, and a summary as the last line. With --resume runs that stand in the file are not done
+    again. Exit code 5 when an outcome was not allowed.
+    """
+    wanted = faults.FAULTS if ALL in name else tuple(faults.named(one) for one in name)
+    need_root()
+    done = _read(results)
+    lab = LabPlan(lab_name)
+    with lab_at_work(lab):
+        for row, number in _left(wanted, runs, done):
+            seen = _try(lab, row, number)
+            done.append(seen)
+            _write(results, seen, as_json=as_json)
+            say(f"{row.name} {number}: {'; '.join(seen['violations']) or 'allowed'} ({seen.get('took_s', 0)} s)")
+    summary = _summary([seen for seen in done if seen["fault"] in {row.name for row in wanted}])
+    lines = (f"{key}: {of['runs']} runs, {of['not_allowed']} not allowed" for key, of in summary.items())
+    emit(as_json, {"summary": summary}, *lines)
+    if any(of["not_allowed"] for of in summary.values()):
+        raise typer.Exit(EXIT_NOT_ALLOWED)
+
+
+def _left(wanted: Sequence[Fault], runs: int, done: Sequence[dict[str, Any]]) -> Iterator[tuple[Fault, int]]:
+    """Runs that are not done: every fault once, then every fault again."""
+    there = {(seen["fault"], seen["run"]) for seen in done}
+    for number in range(1, runs + 1):
+        yield from ((row, number) for row in wanted if (row.name, number) not in there)
+
+
+def _try(lab: LabPlan, row: Fault, number: int) -> dict[str, Any]:
+    """One run; when the cluster cannot be made whole, that is its outcome, and not allowed either."""
+    try:
+        trial.restore(lab)
+        seen = trial.run(lab, row).to_mapping()
+    except HostFault as error:
+        seen = {"fault": row.name, "violations": [f"{error.code}: {error}"]}
+    return {"run": number, **seen}
+
+
+def _read(path: Path | None) -> list[dict[str, Any]]:
+    if path is None or not path.exists():
+        return []
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError:
+            # The last line of a soak that was killed while writing: that run is done again.
+            continue
+    return found
+
+
+def _write(path: Path | None, seen: dict[str, Any], *, as_json: bool) -> None:
+    line = json.dumps(seen) + "\n"
+    if path is not None:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line)
+    if as_json:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+
+
+def _summary(done: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in dict.fromkeys(seen["fault"] for seen in done):
+        rows = [seen for seen in done if seen["fault"] == name]
+        gaps = [seen["measured"]["gap_ms"] for seen in rows if "measured" in seen]
+        both = [seen["measured"]["dual_ms"] for seen in rows if "measured" in seen]
+        found[name] = {
+            "runs": len(rows),
+            "not_allowed": sum(bool(seen["violations"]) for seen in rows),
+            "gap_ms": spread(gaps) if gaps else None,
+            "dual_ms": spread(both) if both else None,
+        }
+    return found

@@ -178,8 +178,10 @@ def _uninterrupted() -> Iterator[None]:
 def _prune(parts: base.Base) -> None:
     """Keep the newest layers, each some hundred megabytes, and no roots that no lab stands on."""
     used = {now.layer for name in RUN.glob("*/state.json") if (now := state.load(LabPlan(name.parent.name)))}
-    layers = sorted(CACHE.glob("layer-*[0-9a-f]"), key=lambda path: path.stat().st_mtime, reverse=True)
-    doomed = [layer for layer in layers[LAYERS_KEPT:] if str(layer) not in used]
+    doomed = []
+    for kind, kept in (("layer", LAYERS_KEPT), ("more", 1)):
+        layers = sorted(CACHE.glob(f"{kind}-*[0-9a-f]"), key=lambda path: path.stat().st_mtime, reverse=True)
+        doomed += [layer for layer in layers[kept:] if str(layer) not in used]
     if used == {str(parts.layer)}:
         roots = (*CACHE.glob("debian12-*[0-9a-f]"), *CACHE.glob("asterisk-*[0-9a-f]"))
         doomed += [root for root in roots if root not in (parts.node_root, parts.asterisk_root)]

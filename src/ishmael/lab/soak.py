@@ -45,7 +45,8 @@ def fault(
     With --json one object a run, and a summary as the last line. With --resume runs that stand in the file are not done
     again. Exit code 5 when an outcome was not allowed.
     """
-    wanted = faults.FAULTS if ALL in name else tuple(faults.named(one) for one in name)
+    named = [faults.named(one) for one in name if one != ALL]
+    wanted = tuple(dict.fromkeys([*named, *(faults.FAULTS if ALL in name else ())]))
     need_root()
     done = _read(results)
     lab = LabPlan(lab_name)

@@ -168,7 +168,7 @@ def run(lab: LabPlan, fault: Fault, keep: Path | None = None) -> Trial:
         with Watch(lab) as watch:
             faults.heal(lab)
             one_master_ms, roles = _await_one_master(cluster)
-            settle(1.0)
+            settle(fault.after_s)
     finally:
         re_added = restore(lab)
     seen = Trial(

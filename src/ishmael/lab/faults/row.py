@@ -42,6 +42,7 @@ class Fault:
         moves: the allowed outcome as a figure.
         where: the node it befalls when none is named.
         watch_s: seconds until its outcome has shown.
+        after_s: seconds to go on watching once there is one master after healing.
         serves: whether somebody serves before it is healed.
         deaf: the node keeps the address though no frame of it passes: both hold it, and only one can be reached.
     """
@@ -54,6 +55,7 @@ class Fault:
     moves: Moves = Moves.NEVER
     where: Where = Where.MASTER
     watch_s: float = 4.0
+    after_s: float = 1.0
     serves: bool = True
     deaf: bool = False
 

@@ -132,6 +132,7 @@ _WIRES = (
         wires.stop_switch,
         wires.mend,
         serves=False,
+        after_s=7,
     ),
     Fault(
         "internal-cut",

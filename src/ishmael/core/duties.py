@@ -128,7 +128,7 @@ def _probe_peer(s: State, out: Outbox) -> None:
         elif p.own:
             released += 1
     s.probe = ProbeSense(s.now_ms, silent, released, without, cluster_ms=p.cluster_ms)
-    if p.cluster and "cluster-link-lost" not in s.reported:
+    if p.cluster and s.role is Role.SLAVE and "cluster-link-lost" not in s.reported:
         s.reported |= {"cluster-link-lost"}
         out.tell(
             "cluster-link-lost", "3", "The master is not heard but still serves: the link between the keepers is lost."

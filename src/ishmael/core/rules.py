@@ -199,6 +199,7 @@ RULES: tuple[Rule, ...] = (
         "Nobody took over since this node let go.",
     ),
     _row("8a", _IDLE, (), waiting.dial_tone_starts, waiting.start_dial_tone, "Nobody serves."),
+    _row("8d", _IDLE, (), waiting.nobody_untold, waiting.tell_nobody, "Nobody has served for long."),
     _row(
         "8b",
         _IDLE,

@@ -360,8 +360,11 @@ def nobody_took(s: State) -> bool:
     if facts.hears(s) and s.peer is not None and s.peer.role in (Role.WAITING, Role.TAKING):
         return False  # it is restarting, or on its way to serve: it goes first (rule 7b)
     from_ms = max(h.go_ms, s.granted_ms, s.let_go_ms)
+    # While services are still being stopped no go has left, and none can be late.
+    stopping = not h.closed and s.now_ms - s.let_go_ms < s.config.times.release_ms + s.config.times.save_ms
     return (
-        s.now_ms - from_ms > s.config.times.alone_ms
+        not stopping
+        and s.now_ms - from_ms > s.config.times.alone_ms
         and facts.unheld_since(s, s.let_go_ms)
         and facts.sees_reference(s)
         and not facts.peer_serves(s)

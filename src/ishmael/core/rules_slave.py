@@ -21,6 +21,9 @@ def record_differs(s: State) -> bool:
     peer = s.peer
     if not facts.peer_serves(s) or peer is None or peer.record is None or peer.record.taking or s.accepted is not None:
         return False
+    # A master that handed over shows a record that names me: that is its farewell, not its claim.
+    if peer.record.master != s.config.peer:
+        return False
     if (s.saving is not None and s.saving.record == peer.record) or (s.saving is None and not facts.may_save(s)):
         return False
     mine = s.record

@@ -11,6 +11,8 @@ from ishmael.words.record import Record
 from ishmael.words.roles import Role
 
 _UNSURE_MS = 1000
+_TELL_MS = 4000
+_NOBODY = "nobody-serves"
 
 
 def claim_lost(s: State) -> bool:
@@ -183,12 +185,22 @@ def dial_tone_starts(s: State) -> bool:
     return s.dial_tone_ms < 0 and facts.nobody_serves(s)
 
 
-def start_dial_tone(s: State, out: Outbox) -> None:
+def start_dial_tone(s: State, _out: Outbox) -> None:
     """Rule 8: note since when."""
-    s.dial_tone_ms = s.now_ms
+    s.dial_tone_ms = s.unserved_ms = s.now_ms
+
+
+def nobody_untold(s: State) -> bool:
+    """Rule 8: longer than any takeover takes, and not said yet."""
+    return s.dial_tone_ms >= 0 and s.now_ms - s.dial_tone_ms >= _TELL_MS and _NOBODY not in s.reported
+
+
+def tell_nobody(s: State, out: Outbox) -> None:
+    """Rule 8: say so."""
+    s.reported |= {_NOBODY}
     out.tell(
-        "nobody-serves", "8", "Nobody serves; this node will, with the data it has, unless another turns up.",
-        in_ms=_dial_tone_delay_ms(s),
+        _NOBODY, "8", "Nobody serves; this node will, with the data it has, unless another turns up.",
+        in_ms=s.dial_tone_ms + _dial_tone_delay_ms(s) - s.now_ms,
     )  # fmt: skip
 
 
@@ -202,6 +214,7 @@ def dial_tone_stops(s: State) -> bool:
 def stop_dial_tone(s: State, _out: Outbox) -> None:
     """Rule 8: start anew when they hold again."""
     s.dial_tone_ms = -1
+    s.reported -= {_NOBODY}
 
 
 def _dial_tone_delay_ms(s: State) -> int:

@@ -124,6 +124,7 @@ def _beat(s: State, beat: Beat) -> None:
         s.peer_served_ms = s.now_ms
     if beat.echo is not None and beat.echo.incarnation == s.incarnation:
         s.heard_ms = max(s.heard_ms, beat.echo.sent_ms)
+        s.reported -= {"cluster-link-lost"}
         if s.withdrawn_ms >= 0 and beat.echo.sent_ms > s.withdrawn_ms and not beat.fit:
             s.slave_let_go = True
     if s.role is not Role.SLAVE:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ishmael.sim import table
 from ishmael.sim.mutants import MUTANTS
 from ishmael.sim.schedule import Outcome, Schedule
 
@@ -20,6 +21,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+rules = typer.Typer(no_args_is_help=True, help="The rules of the failover, as the core holds them.")
+app.add_typer(rules, name="rules")
 
 
 def run_seeds(
@@ -45,7 +49,7 @@ def run_seed(seed: int, mutant: str = "") -> Outcome:
     if not mutant:
         return Schedule(seed).run()
     with MUTANTS[mutant].applied() as mutate:
-        return Schedule(seed, mutate, MUTANTS[mutant].mix).run()
+        return Schedule(seed, mutate, MUTANTS[mutant].mix, MUTANTS[mutant].strikes).run()
 
 
 @app.command()
@@ -76,6 +80,24 @@ def run(
     raise typer.Exit(1 if failed else 0)
 
 
+@rules.command("list")
+def rules_list() -> None:
+    """One line a rule, in the order in which they are tried."""
+    typer.echo(table.as_list())
+
+
+@rules.command("mermaid")
+def rules_mermaid() -> None:
+    """The roles and the rules between them, as a Mermaid diagram."""
+    typer.echo(table.as_mermaid())
+
+
+@rules.command("dump")
+def rules_dump() -> None:
+    """All rows as JSON; tests/unit/core/rules.json is compared with it."""
+    typer.echo(table.as_json())
+
+
 def main() -> None:
     """``python -m ishmael.sim.main [run] --seeds N``."""
     arguments = sys.argv[1:]
@@ -84,7 +106,7 @@ def main() -> None:
     app(args=arguments, prog_name="script/sim")
 
 
-app.command("sim", help="The same as run.", hidden=True)(run)
+app.command("sim", help="The same as run: play random schedules of faults.")(run)
 
 if __name__ == "__main__":
     main()

@@ -90,6 +90,8 @@ class Monitors:
         claim = keeper.state.claim if keeper is not None else None
         if claim is not None and claim.record.epoch != durable.epoch:
             self.fail(f"{node.name} acts under {claim.record.epoch} with {durable.epoch} on disk")
+        if claim is not None and claim.rule == "3c" and any(epoch > durable.epoch for epoch in self._epochs):
+            self.fail(f"{node.name} acts on a go for {durable.epoch} that was outlived by a higher epoch")
         if self._epochs.setdefault(durable.epoch, node.id) != node.id:
             self.fail(f"both nodes acted under epoch {durable.epoch}")
 

@@ -9,6 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 from ishmael.core import facts, rules, rules_master, rules_slave, rules_waiting, senses
+from ishmael.sim.schedule import Strike
 from ishmael.sim.world import World
 
 Mutate = Callable[[World], None]
@@ -25,6 +26,7 @@ class Mutant:
         rows: (rule id, new condition) for rows whose condition is weakened.
         world: done to each world.
         mix: faults to choose from, for what is rarely met by chance.
+        strikes: a plan that is written down, for what is hardly ever met by chance.
     """
 
     what: str
@@ -33,6 +35,7 @@ class Mutant:
     rows: tuple[tuple[str, Callable[..., bool]], ...] = ()
     world: Mutate = lambda _world: None
     mix: tuple[str, ...] = ()
+    strikes: tuple[Strike, ...] = ()
 
     @contextmanager
     def applied(self) -> Iterator[Mutate]:
@@ -101,15 +104,25 @@ MUTANTS: dict[str, Mutant] = {
         world=_times(take_min_ms=1, suspect_ms=60, probes=1, released_probes=1, probes_when_lossy=1),
     ),
     "no-isolation-drop": Mutant("an isolated master keeps the address", rule="1"),
-    "lease-stays": Mutant("the kernel never removes the address", world=_lease_stays),
+    "lease-stays": Mutant(
+        "the kernel never removes the address",
+        world=_lease_stays,
+        mix=("keeper-frozen", "internal-cut", "corosync-blocked", "isolated-master"),
+    ),
     "no-alone-wait": Mutant("a master goes alone without waiting for the fitness to end", world=_times(alone_ms=0)),
     "no-fsync": Mutant("a record counts as saved before it is on disk", world=_no_fsync),
     "claim-without-disk": Mutant("a taker acts before its record is saved", rows=(("10b", _claim_without_disk),)),
-    "fitness-ignored": Mutant("any slave takes over", patches=((facts, "fit", _always),)),
+    "fitness-ignored": Mutant(
+        "any slave takes over",
+        world=_times(fitness_ms=1_000_000_000),
+    ),
     "go-without-freshness": Mutant(
         "a slave acts on a go however old",
         patches=((rules_slave, "_is_fresh", _always),),
-        mix=("planned", "keeper-frozen", "stop-hangs"),
+        strikes=(
+            Strike("planned", 1, (0, 100), (0, 1)),
+            Strike("keeper-frozen", 2, (8, 60), (3600, 6000)),
+        ),
     ),
     "no-conflict-drop": Mutant("a holder ignores the peer's announcements", rule="6a"),
     "no-step-down": Mutant(
@@ -118,9 +131,17 @@ MUTANTS: dict[str, Mutant] = {
     "no-pause": Mutant(
         "a pause goes unnoticed",
         patches=((senses, "_paused", _nothing),),
-        mix=("kernel-hung", "loss", "isolated-master", "userland-frozen", "power-cut"),
+        strikes=(
+            Strike("kernel-hung", 1, (0, 100), (2500, 6000)),
+            Strike("power-cut", 2, (1000, 2000), (9000, 9000)),
+        ),
     ),
-    "standby-serves": Mutant("a standby node is like any other", patches=((facts, "in_standby", _never),)),
+    "standby-serves": Mutant(
+        "a standby node is like any other",
+        patches=((facts, "in_standby", _never),),
+        world=_times(dial_tone_ms=500),
+        mix=("power-cut", "keeper-killed", "planned"),
+    ),
     "resumes-though-fit": Mutant(
         "a master whose slave was fit resumes alone at once", rows=(("7a", _resumes_though_fit),)
     ),

@@ -21,6 +21,23 @@ _SLOWEST_SAVE_MS = 15000
 _SINGLE_MS = 3500
 
 
+@dataclass(frozen=True)
+class Strike:
+    """One fault of a plan that is written down.
+
+    Args:
+        fault: its name.
+        node: to which; node 1 is the first master.
+        gap_ms: (shortest, longest) time after the strike before.
+        span_ms: (shortest, longest) time until it is undone.
+    """
+
+    fault: str
+    node: int
+    gap_ms: tuple[float, float]
+    span_ms: tuple[float, float]
+
+
 @dataclass
 class Outcome:
     """What came of one seed.
@@ -43,12 +60,19 @@ class Outcome:
 class Schedule:
     """The plan of one seed, and its run."""
 
-    def __init__(self, seed: int, mutate: Callable[[World], None] | None = None, mix: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        seed: int,
+        mutate: Callable[[World], None] | None = None,
+        mix: tuple[str, ...] = (),
+        strikes: tuple[Strike, ...] = (),
+    ) -> None:
         self.plan = random.Random(f"plan {seed}")  # noqa: S311 - not a secret
         self.world = _world(seed, self.plan)
         if mutate is not None:
             mutate(self.world)
-        self.faults = _mix(self.plan, mix)
+        self.strikes = strikes
+        self.faults = [FAULTS[strike.fault] for strike in strikes] or _mix(self.plan, mix)
         self.undos: list[Undo] = []
         self._moved = self._let_go = 0
 
@@ -73,9 +97,12 @@ class Schedule:
             world.monitors.fail("the pair does not become complete at the start")
         world.agenda.run_for(self.plan.uniform(0, 1000))
         self._moved, self._let_go = world.moves, world.lost_grip
-        for fault in self.faults:
+        draw = self.plan
+        for strike in self.strikes:
+            self._watch(draw.uniform(*strike.gap_ms))
+            self._begin(FAULTS[strike.fault], strike.node, draw.uniform(*strike.span_ms))
+        for fault in self.faults if not self.strikes else ():
             self._strike(fault)
-            draw = self.plan
             gap_ms = draw.choice(
                 [draw.uniform(0, 30), draw.uniform(0, 400), draw.uniform(0, 400), draw.uniform(400, 4000)]
             )
@@ -99,6 +126,14 @@ class Schedule:
         number = {"master": master, "slave": 3 - master}.get(fault.whom) or (
             master if draw.random() < 0.65 else 3 - master
         )
+        span_ms = -1.0
+        if len(self.faults) > 1 and draw.random() < 0.6:
+            span_ms = draw.choice([draw.uniform(50, 400), draw.uniform(400, 3000), draw.uniform(3000, 8000)])
+        self._begin(fault, number, span_ms)
+
+    def _begin(self, fault: Fault, number: int, span_ms: float) -> None:
+        """Do it, and note when it is undone; at the end, when ``span_ms`` is negative."""
+        world, draw = self.world, self.plan
         world.trace.remark(world.agenda.now_ms, f"FAULT {fault.name} on node{number}")
         world.counts[f"fault {fault.name}"] += 1
         undo = fault.begin(world, world.nodes[number], draw)
@@ -111,8 +146,7 @@ class Schedule:
                 undo()
 
         self.undos.append(once)
-        if len(self.faults) > 1 and draw.random() < 0.6:
-            span_ms = draw.choice([draw.uniform(50, 400), draw.uniform(400, 3000), draw.uniform(3000, 8000)])
+        if span_ms >= 0:
             world.agenda.after(span_ms, once)
 
     def _watch(self, span_ms: float) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from ishmael.core import commands as do
 from ishmael.core.machine import Step
+from ishmael.core.rules import RULES
 from ishmael.core.state import State
 from ishmael.words.record import Record
 
 _QUIET = (do.Send, do.AskReferences, do.ProbePeer, do.ProbeHolder, do.RefreshAddress, do.Announce, do.Answer)
+
+_WHY = {rule.id: rule.why for rule in RULES}
 
 
 def record_words(record: Record | None) -> str:
@@ -41,6 +44,11 @@ class Trace:
         self.lines: list[tuple[float, str, str, str]] = []
         self.from_ms = 0.0
 
+    def begin(self, now_ms: float) -> None:
+        """What follows is shown, counted from this moment."""
+        self.lines.clear()
+        self.from_ms = now_ms
+
     def remark(self, now_ms: float, text: str) -> None:
         """Something outside the keepers."""
         self.lines.append((now_ms, "", "", text))
@@ -48,6 +56,8 @@ class Trace:
     def step(self, now_ms: float, node: str, before: State, result: Step) -> None:
         """A step that did more than listen."""
         told = [f"{notice.kind}: {notice.why}" for notice in result.notices]
+        if not told:
+            told = [_WHY[rule] for rule in dict.fromkeys(result.rules)]
         orders = [command_words(c) for c in result.commands if not isinstance(c, _QUIET)]
         parts = []
         if before.role is not result.state.role:

@@ -7,12 +7,13 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from ishmael.words.errors import Finding, RequestRefused
 
 SETTINGS_SCHEMA = 1
 _HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", re.IGNORECASE)
+_Made = TypeVar("_Made", "NodeSettings", "Times", "Settings")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 
@@ -146,16 +147,27 @@ def settings_from_mapping(raw: Mapping[str, Any]) -> Settings:
             "Install the same version of Ishmael on both nodes.",
         )
     try:
-        values["times"] = Times(**values.get("times", {}))
-        values["nodes"] = tuple(NodeSettings(**node) for node in values.get("nodes", ()))
+        values["times"] = _typed(Times(**values.get("times", {})))
+        values["nodes"] = tuple(_typed(NodeSettings(**node)) for node in values.get("nodes", ()))
         values["references"] = tuple(values.get("references", ()))
-        settings = Settings(**values)
+        settings = _typed(Settings(**values))
     except TypeError as error:
         raise RequestRefused("settings-keys", f"The settings have a missing or unknown key: {error}.") from error
     findings = check_settings(settings)
     if findings:
         raise RequestRefused("settings-invalid", findings[0].message, findings[0].hint, tuple(findings))
     return settings
+
+
+def _typed(made: _Made) -> _Made:
+    """Raise TypeError when a field is not of the type of the field's default or annotation (int, str or tuple)."""
+    kinds = {"int": int, "str": str, "tuple[str, ...]": tuple, "tuple[NodeSettings, ...]": tuple}
+    for f in fields(made):
+        kind, value = kinds.get(str(f.type)), getattr(made, f.name)
+        strings = f.type != "tuple[str, ...]" or all(type(item) is str for item in value)
+        if kind is not None and (type(value) is not kind or not strings):
+            raise TypeError(f"{f.name} is {value!r}, not {f.type}")
+    return made
 
 
 def _address(text: object) -> ipaddress.IPv4Address | None:

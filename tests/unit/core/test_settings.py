@@ -1,5 +1,6 @@
 """The settings: written and read back, and every finding found."""
 
+import tomllib
 from dataclasses import fields, replace
 from typing import Any
 
@@ -7,8 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.strategies import json_values
 from ishmael.words.errors import RequestRefused
-from ishmael.words.settings import NodeSettings, Settings, Times, check_settings, settings_from_toml
+from ishmael.words.settings import (
+    NodeSettings,
+    Settings,
+    Times,
+    check_settings,
+    settings_from_mapping,
+    settings_from_toml,
+)
 
 ONE = NodeSettings(1, "alpha", "192.168.7.11", "eno1", "52:54:00:00:00:11", "172.31.9.1", "eno2", "52:54:00:00:01:11")
 TWO = NodeSettings(2, "beta", "192.168.7.12", "eno1", "52:54:00:00:00:12", "172.31.9.2", "eno2", "52:54:00:00:01:12")
@@ -85,6 +94,16 @@ def test_no_time_may_be_zero(name: str) -> None:
     """Every time is positive: a zero would switch a defence off."""
     times = replace(Times(), **{name: 0})
     assert "times-unsafe" in {finding.code for finding in check_settings(replace(GOOD, times=times))}
+
+
+@given(st.sampled_from(["phone_prefix", "references", "nodes", "times", "email", "cluster_ip"]), json_values)
+def test_any_value_is_refused_or_taken(key: str, value: object) -> None:
+    """A value of any other type is refused like every mistake, never with another error."""
+    raw = tomllib.loads(GOOD.to_toml()) | {key: value}
+    try:
+        settings_from_mapping(raw)
+    except RequestRefused as refused:
+        assert refused.code
 
 
 @pytest.mark.parametrize(

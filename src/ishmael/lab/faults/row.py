@@ -44,6 +44,7 @@ class Fault:
         watch_s: seconds until its outcome has shown.
         after_s: seconds to go on watching once there is one master after healing.
         serves: whether somebody serves before it is healed.
+        reboots: healing takes the node's power for a moment: the role may move then, if it has not before.
         deaf: the node keeps the address though no frame of it passes: both hold it, and only one can be reached.
     """
 
@@ -57,6 +58,7 @@ class Fault:
     watch_s: float = 4.0
     after_s: float = 1.0
     serves: bool = True
+    reboots: bool = False
     deaf: bool = False
 
     def to_mapping(self) -> dict[str, Any]:

@@ -187,11 +187,11 @@ _WIRES = (
     Fault(
         "one-way",
         "no frame reaches the node on either network; what it sends arrives",
-        "at most one move, never two holders",
+        "at most one move, never two holders; somebody serves after rule 8's delay at the latest",
         wires.deafen,
         wires.mend,
         moves=Moves.MAY,
-        watch_s=6,
+        watch_s=50,
     ),
 )
 
@@ -212,6 +212,7 @@ _DISKS = (
         machine.abort_disk,
         machine.repair_disk,
         moves=Moves.MAY,
+        reboots=True,
         watch_s=6,
     ),
     Fault(

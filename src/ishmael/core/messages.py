@@ -10,6 +10,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
+from ishmael.words.json_text import read_json
 from ishmael.words.record import Epoch, Record, RecordUnreadable, record_from_mapping
 from ishmael.words.roles import Role
 
@@ -139,7 +140,7 @@ def message_from_bytes(raw: bytes) -> Message:
         MessageUnreadable: not JSON, of another version, or with fields missing or of the wrong type.
     """
     try:
-        body = json.loads(raw)
+        body = read_json(raw)
         kind = _KINDS[(body.pop("v"), body.pop("k"))]
         for name in ("nonce", "echo", "offer", "accept", "fresh"):
             if body.get(name) is not None:

@@ -46,9 +46,14 @@ def telephone_network_lost(s: State) -> bool:
     peer = s.peer
     if not lost or peer is None or not facts.grants(s) or not facts.hears(s) or s.hold or s.saving is not None:
         return False
-    if s.dark_ms >= 0 and s.now_ms - s.dark_ms < s.config.times.settle_ms:
+    if _refused_lately(s) or s.dark_ms >= 0 and s.now_ms - s.dark_ms < s.config.times.settle_ms:
         return False
     return peer.references_good >= s.config.times.reference_good
+
+
+def _refused_lately(s: State) -> bool:
+    """An offer that was refused or not answered is not repeated at the pace of the network."""
+    return s.offer_failed_ms >= 0 and s.now_ms - s.offer_failed_ms < s.config.times.offer_ms
 
 
 def hand_over_network(s: State, out: Outbox) -> None:
@@ -60,7 +65,7 @@ def disk_lost(s: State) -> bool:
     """Rule 10: the record cannot be written, and the slave can serve."""
     slow = s.saving is not None and s.now_ms - s.saving.since_ms > 2 * s.config.times.save_ms
     failing = slow or s.save_failed_ms >= 0
-    return failing and facts.grants(s) and facts.slave_in_order(s) and not s.hold
+    return failing and facts.grants(s) and facts.slave_in_order(s) and not s.hold and not _refused_lately(s)
 
 
 def hand_over_disk(s: State, out: Outbox) -> None:

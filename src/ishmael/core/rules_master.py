@@ -340,6 +340,7 @@ def offer_expired(s: State) -> bool:
 def withdraw_offer(s: State, out: Outbox) -> None:
     """Rule 4: serve on."""
     h = s.handing
+    s.offer_failed_ms = s.now_ms
     acts.enter(s, Role.MASTER)
     if h is not None:
         out.do(do.Send(Withdraw(h.offer)))

@@ -36,7 +36,7 @@ def _started(s: State, e: ev.Started, out: Outbox) -> None:
         s.role = Role.OUT
         out.tell("stays-out", "7", s.out_because + "; re-add this node", damaged=e.damaged)
         return
-    s.out_because = "" if s.config.me else "not set up"
+    s.out_because = "" if s.config.me else s.config.because
     if s.config.me and (e.record is not None or s.config.peer):
         s.role = Role.WAITING
 
@@ -50,10 +50,11 @@ def _configured(s: State, e: ev.Configured, out: Outbox) -> None:
     elif e.config.peer != had_peer:
         s.peer_ms = s.life_ms = s.now_ms
     if s.role is Role.OUT and not s.out_because.startswith("the record"):
-        s.out_because = "" if e.config.me else "not set up"
+        s.out_because = "" if e.config.me else e.config.because
         if e.config.me and (s.record is not None or e.config.peer):
             s.role, s.role_since_ms = Role.WAITING, s.now_ms
-    out.tell("configured", "", "The settings were read.", peer=e.config.peer)
+    if e.config.me:
+        out.tell("configured", "", "The settings were read.", peer=e.config.peer)
 
 
 def _ticked(s: State, e: ev.Ticked, out: Outbox) -> None:
@@ -115,6 +116,7 @@ def _message(s: State, e: ev.MessageArrived, out: Outbox) -> None:
 
 
 def _undo_offer(s: State) -> None:
+    s.offer_failed_ms = s.now_ms
     acts.enter(s, Role.MASTER)
 
 

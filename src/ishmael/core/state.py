@@ -20,6 +20,7 @@ class Config:
         peer: the other node's id, or 0 while there is none.
         references: hosts on the telephone network that should answer ARP.
         dial_tone_first: rule 8: serve with old data rather than not at all.
+        because: why this node takes no part, while ``me`` is 0.
         times: see ``Times``.
     """
 
@@ -28,6 +29,7 @@ class Config:
     references: tuple[str, ...] = ()
     dial_tone_first: bool = True
     times: Times = field(default_factory=Times)
+    because: str = "not set up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,7 @@ class State:
     reference_ms: int = -1
     reference_lost_ms: int = -1
     dark_ms: int = -1
+    offer_failed_ms: int = -1
     frame_ms: int = -1  # a frame of the peer was last seen
     own_address_ms: int = -1  # the peer last answered for its own telephone address
     question_ms: int = -1

@@ -9,6 +9,9 @@ from ishmael.core.asks import Ask, Wish
 from ishmael.core.commands import Answer
 from ishmael.keeper.control import Client, refusal
 
+_WHY_MAX = 500
+"""Characters of an ask's reason that are kept: it travels in one message, and is read by a person."""
+
 _WISHES: frozenset[str] = frozenset(get_args(Wish)) - {"stop", "release"}
 
 
@@ -41,7 +44,7 @@ class Asks:
         wish: Any = "release" if name == "hold" and ask.get("on") is False else name
         self._tickets += 1
         self._waiting[self._tickets] = client
-        self._feed(Ask(wish, self._tickets, node, str(ask.get("why", ""))))
+        self._feed(Ask(wish, self._tickets, node, str(ask.get("why", ""))[:_WHY_MAX]))
 
     def stop(self) -> None:
         """This node shuts down: hand over first, if somebody can take it. ``stopped`` tells when it is done."""

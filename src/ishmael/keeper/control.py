@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ishmael.words.json_text import read_json
+
 LINE_MAX_BYTES = 65536
 _CLIENTS_MAX = 32
 
@@ -43,6 +45,11 @@ class Client:
         """Queue one answer line and send what goes at once."""
         self._out += json.dumps(body, default=str).encode() + b"\n"
         self.flush()
+
+    @property
+    def waits(self) -> bool:
+        """An answer is queued that the socket would not take yet."""
+        return bool(self._out)
 
     def flush(self) -> bool:
         """Send what is queued; true when nothing is left."""
@@ -79,14 +86,14 @@ class Control:
         self.listener.listen(8)
 
     def accept(self) -> Client | None:
-        """A new client; refused silently when there are too many."""
+        """A new client; when there are too many, the oldest has to go."""
         try:
             sock, _ = self.listener.accept()
         except OSError:
             return None
         if len(self.clients) >= _CLIENTS_MAX:
-            sock.close()
-            return None
+            # The one that came first has had its time; a new one may be the admin's.
+            self.close(next(iter(self.clients)))
         client = Client(sock)
         self.clients[sock.fileno()] = client
         return client
@@ -105,13 +112,19 @@ class Control:
 
     def _serve_line(self, client: Client, line: bytes) -> None:
         try:
-            ask = json.loads(line)
+            ask = read_json(line)
         except ValueError:
             ask = None
         if not isinstance(ask, dict) or not isinstance(ask.get("ask"), str):
             client.answer(refusal("request", "not-an-ask", "The line is no JSON object with an ask."))
             return
         self._take(client, ask)
+
+    def flush(self) -> None:
+        """Send on what a slow client would not take before; called on every tick."""
+        for client in self.clients.values():
+            if client.waits:
+                client.flush()
 
     def close(self, fd: int) -> None:
         """Forget a client."""

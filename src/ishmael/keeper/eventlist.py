@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from ishmael.keeper.disk import Disk
+from ishmael.words.json_text import read_json
 
 MARK = b"event:"
 """How such a message begins; everything else in the group is for the core."""
 
 _BYTES_MAX = 8_000_000
 _TAIL_BYTES = 65536
+_LINE_BYTES_MAX = 8000
+_WHY_MAX = 500
 _KNOWN_MAX = 2000
 _PASSED_AGAIN = 60
 _A_TICK = 2
@@ -49,7 +52,7 @@ class EventList:
         """
         for line in _tail(self._path):
             with contextlib.suppress(ValueError, TypeError, KeyError):
-                entry = json.loads(line)
+                entry = read_json(line)
                 self._known.append(str(entry["id"]))
                 if entry["node"] == own_node:
                     self._own.append(line)
@@ -57,6 +60,8 @@ class EventList:
     def own(self, entry: dict[str, Any]) -> None:
         """An event of this node: append it, and pass it on."""
         line = json.dumps(entry).encode()
+        if len(line) > _LINE_BYTES_MAX:
+            line = json.dumps(entry | {"why": str(entry["why"])[:_WHY_MAX], "facts": {}}).encode()
         self._append(str(entry["id"]), line)
         self._own.append(line)
         self._to_pass.append(line)
@@ -64,7 +69,7 @@ class EventList:
     def from_peer(self, line: bytes) -> bool:
         """An event of the other node; false when it is known or no event."""
         try:
-            entry = json.loads(line)
+            entry = read_json(line)
         except ValueError:
             return False
         if not isinstance(entry, dict) or set(entry) != _FIELDS or str(entry["id"]) in self._known:

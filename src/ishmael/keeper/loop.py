@@ -22,7 +22,7 @@ from ishmael.keeper.driver import Driver, monotonic_ms
 from ishmael.keeper.eventlist import MARK
 from ishmael.keeper.netlink import AddressGone, LinkChanged
 from ishmael.keeper.notify import Notifier, watchdog_ms
-from ishmael.keeper.places import Places
+from ishmael.keeper.places import Places, read_text
 from ishmael.keeper.report import report
 from ishmael.keeper.say import say
 from ishmael.keeper.units import UnitStates
@@ -90,24 +90,25 @@ class Loop:
             settings, profile = self._read_settings()
         except RequestRefused as error:
             say(f"{error.message} {error.hint}")
-            settings, profile = None, None
-            self.driver.feed(self.driver.configure(None, self._host_name, None))
+            self.driver.configure(None, self._host_name, None)
+            self.driver.feed(ev.Configured(Config(because=error.message.rstrip("."))))
             return error.message
         self.driver.feed(self.driver.configure(settings, self._host_name, profile))
         return ""
 
     def _read_settings(self) -> tuple[Settings | None, Profile | None]:
-        if not self._places.settings.exists():
+        text = read_text(self._places.settings)
+        if text is None:
             return None, None
-        settings = settings_from_toml(self._places.settings.read_text())
+        settings = settings_from_toml(text)
         if settings.named(self._host_name) is None:
             raise RequestRefused(
                 "not-in-settings",
                 f"This host is called {self._host_name}, and the settings know no node of that name.",
                 "Give it its name back, or reset and re-add it.",
             )
-        profile = profile_from_toml(self._places.profile.read_text()) if self._places.profile.exists() else None
-        return settings, profile
+        profile = read_text(self._places.profile)
+        return settings, profile_from_toml(profile) if profile is not None else None
 
     def _read_record(self) -> tuple[Record | None, str]:
         try:
@@ -147,6 +148,7 @@ class Loop:
 
     def _tick(self) -> None:
         now_ms = self._tick_ms = monotonic_ms()
+        self._control.flush()
         if self.driver.settings is not None:
             self.driver.tick()
             self._connect(now_ms)
@@ -199,7 +201,8 @@ class Loop:
         if now == self._wired and not processes:
             return
         for fd in self._wired[1:]:
-            if fd not in wanted:
+            # A number that was closed here may be a client's by now.
+            if fd not in wanted and fd not in self._control.clients:
                 self._unwatch(fd)
         for fd, handler in wanted.items():
             self._watch(fd, handler)

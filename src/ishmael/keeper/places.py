@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ishmael.words.errors import RequestRefused
+
 
 @dataclass(frozen=True, slots=True)
 class Places:
@@ -31,3 +33,21 @@ class Places:
     def socket(self) -> Path:
         """The control socket."""
         return self.root / "run/ishmael/keeper.sock"
+
+
+def read_text(path: Path) -> str | None:
+    """A text file as it is; none when there is none.
+
+    Raises:
+        RequestRefused: it cannot be read, or is no UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeError) as error:
+        raise RequestRefused(
+            "settings-unreadable",
+            f"{path} cannot be read: {error}.",
+            "Put it back as it was; it is written by Ishmael alone.",
+        ) from error

@@ -18,6 +18,7 @@ class UnitStates:
         self.states: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._since_ms = -_EVERY_MS
+        self._ended: list[subprocess.Popen[bytes]] = []
 
     @property
     def fd(self) -> int:
@@ -33,7 +34,8 @@ class UnitStates:
                 self._process.kill()
                 self._end(b"")
             return
-        if not profile.units or now_ms - self._since_ms < _EVERY_MS:
+        self._reap()
+        if self._ended or not profile.units or now_ms - self._since_ms < _EVERY_MS:
             return
         self._since_ms = now_ms
         names = [unit.name for unit in profile.units]
@@ -52,13 +54,18 @@ class UnitStates:
         data = os.read(self.fd, 65536)
         self._end(data)
 
+    def _reap(self) -> None:
+        """Take in the ends of former lookups; one that hangs in a dead disk is left to itself, never waited for."""
+        self._ended = [process for process in self._ended if process.poll() is None]
+
     def _end(self, data: bytes) -> None:
         process, self._process = self._process, None
         if process is None:
             return
         if process.stdout is not None:
             process.stdout.close()
-        process.wait()
+        self._ended.append(process)
+        self._reap()
         found: dict[str, str] = {}
         for block in data.decode(errors="replace").split("\n\n"):
             entry = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)

@@ -58,7 +58,7 @@ def profile_from_toml(text: str) -> Profile:
     try:
         raw = tomllib.loads(text)
         return _from_mapping(raw)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise RequestRefused("profile-not-toml", f"The workload profile is not TOML: {error}.") from error
     except (TypeError, ValueError, KeyError) as error:
         raise RequestRefused("profile-invalid", f"The workload profile is not valid: {error}.") from error

@@ -127,7 +127,7 @@ def settings_from_toml(text: str) -> Settings:
     """
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise RequestRefused("settings-not-toml", f"The settings file is not TOML: {error}.") from error
     return settings_from_mapping(raw)
 

@@ -14,6 +14,7 @@ from typing import Any
 from ishmael.manager.door.answers import Door
 from ishmael.manager.drivers.join import real_hands
 from ishmael.manager.drivers.lock import cluster_lock
+from ishmael.words.json_text import read_json
 
 _LINE_MAX_BYTES = 1_000_000
 _SILENCE_S_MAX = 20
@@ -36,7 +37,7 @@ def main() -> int:
             return 2
         ask: Any = None
         try:
-            ask = json.loads(line)
+            ask = read_json(line)
         except ValueError:
             ask = None
         print(json.dumps(door.answer(ask)), flush=True)

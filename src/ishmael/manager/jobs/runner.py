@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -16,6 +17,7 @@ from ishmael.words.errors import IshmaelError, RequestRefused, refusal
 log = logging.getLogger(__name__)
 _IDLE_S = 60.0
 _LOCKED_S = 1.0
+_TROUBLE_S = 5.0
 
 Lock = Callable[[], AbstractContextManager[None]]
 """Takes the cluster lock; raises ClusterLocked when it is not to be had in time."""
@@ -50,7 +52,14 @@ class Runner:
     def run(self) -> None:
         """Run jobs until stopped."""
         while not self._stopping.is_set():
-            if not self.run_next():
+            try:
+                idle = not self.run_next()
+            except (sqlite3.Error, OSError):
+                # A full disk must not end the runner unseen: the job keeps its place and is tried again.
+                log.exception("the job journal or the cluster lock cannot be used; trying again in %.0f s", _TROUBLE_S)
+                self._stopping.wait(_TROUBLE_S)
+                continue
+            if idle:
                 self._journal.wait_for_any(_IDLE_S)
 
     def run_next(self) -> bool:

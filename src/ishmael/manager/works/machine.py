@@ -52,7 +52,16 @@ def read_settings(hands: Hands) -> Settings | None:
         RequestRefused: they are there but not valid.
     """
     raw = hands.files.read(places.SETTINGS)
-    return None if raw is None else settings_from_toml(raw.decode(errors="replace"))
+    if raw is None:
+        return None
+    try:
+        return settings_from_toml(raw.decode())
+    except UnicodeError as error:
+        raise RequestRefused(
+            "settings-unreadable",
+            f"{places.SETTINGS} cannot be read: {error}.",
+            "Put it back as it was; it is written by Ishmael alone.",
+        ) from error
 
 
 def shipped_profile(hands: Hands, name: str) -> str | None:

@@ -199,7 +199,7 @@ def tell_nobody(s: State, out: Outbox) -> None:
     """Rule 8: say so."""
     s.reported |= {_NOBODY}
     out.tell(
-        _NOBODY, "8", "Nobody serves; this node will, with the data it has, unless another turns up.",
+        "nobody-serves", "8", "Nobody serves; this node will, with the data it has, unless another turns up.",
         in_ms=s.dial_tone_ms + _dial_tone_delay_ms(s) - s.now_ms,
     )  # fmt: skip
 

@@ -22,8 +22,6 @@ from ishmael.lab.plan import LabPlan
 from ishmael.lab.status import holds_cluster_ip
 from ishmael.lab.tools import wait_until
 
-AFTER_MS_MAX = 100.0
-"""How long both may hold the address after the first frame between them (failover.md, "Never")."""
 _MOVE_TIMEOUT_S = 20.0
 _MASTER_TIMEOUT_S = 15.0
 _OUT_OF_SERVICE = ("standby", "out")
@@ -231,7 +229,7 @@ def judge(fault: Fault, seen: Trial) -> list[str]:
         wrong.append("the other node did not take over")
     if measured.dual_ms > 0 and not fault.deaf:
         wrong.append(f"both held the address for {measured.dual_ms} ms")
-    if seen.both_after_ms > AFTER_MS_MAX:
+    if seen.both_after_ms > fault.both_after_ms:
         wrong.append(f"both held the address for {seen.both_after_ms} ms after healing")
     if fault.serves and seen.served_by != measured.last_node:
         wrong.append(f"before healing '{seen.served_by}' held the address, {measured.last_node} answered last")

@@ -45,6 +45,7 @@ class Fault:
         after_s: seconds to go on watching once there is one master after healing.
         serves: whether somebody serves before it is healed.
         reboots: healing takes the node's power for a moment: the role may move then, if it has not before.
+        both_after_ms: how long both may hold the address after the first frame between them (failover.md, "Never").
         deaf: the node keeps the address though no frame of it passes: both hold it, and only one can be reached.
     """
 
@@ -59,6 +60,7 @@ class Fault:
     after_s: float = 1.0
     serves: bool = True
     reboots: bool = False
+    both_after_ms: float = 100.0
     deaf: bool = False
 
     def to_mapping(self) -> dict[str, Any]:

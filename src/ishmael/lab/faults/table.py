@@ -37,10 +37,13 @@ _MACHINES = (
     Fault(
         "kernel-hung",
         "every process of the node is frozen, no frame from or to it passes, its address does not run out",
-        f"the slave takes over; once it goes on, the old master drops the address within 100 ms; {_STANDBY}",
+        "the slave takes over; once it goes on, the old master drops the address within 100 ms, or with its lease when the "
+        f"watchdog killed its keeper first; {_STANDBY}",
         machine.hang,
         machine.unhang,
         moves=Moves.MUST,
+        # The watchdog, late as well, may kill the keeper before it drops the address; then the lease of 1 s decides.
+        both_after_ms=1100,
         deaf=True,
     ),
 )

@@ -46,7 +46,7 @@ def telephone_network_lost(s: State) -> bool:
     peer = s.peer
     if not lost or peer is None or not facts.grants(s) or not facts.hears(s) or s.hold or s.saving is not None:
         return False
-    if _refused_lately(s) or s.dark_ms >= 0 and s.now_ms - s.dark_ms < s.config.times.settle_ms:
+    if _refused_lately(s) or (s.dark_ms >= 0 and s.now_ms - s.dark_ms < s.config.times.settle_ms):
         return False
     return peer.references_good >= s.config.times.reference_good
 

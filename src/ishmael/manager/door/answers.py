@@ -218,6 +218,10 @@ class Door:
         machine.run_corosync(self._hands)
         if what == "keeper":
             machine.run_keeper(self._hands)
+            if machine.keeper_role(self._hands) == Role.OUT:
+                # Its record is damaged. The master's is the one that counts: this node begins anew with a copy of it.
+                self._hands.keeper.forget()
+                self._hands.keeper.reload()
         return {"role": machine.keeper_role(self._hands)}
 
     def _withdraw(self, arguments: Mapping[str, Any]) -> dict[str, Any]:

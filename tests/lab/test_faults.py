@@ -24,11 +24,7 @@ CONTRACT = frozenset(
 )
 
 
-# Re-adding a node whose record is damaged does not bring it back yet: the cluster would not become complete again.
-TRIED = tuple(fault for fault in FAULTS if fault.name != "record-damaged")
-
-
-@pytest.mark.parametrize("fault", TRIED, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_has_its_allowed_outcome(complete: Lab, fault: Fault) -> None:
     """Who answers before, during and after it; two holders; the epoch; one master after healing; complete again."""
     seen = trial.run(complete.plan, fault)

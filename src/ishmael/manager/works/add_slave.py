@@ -72,7 +72,7 @@ class AddSlave:
             ),
             Step("start Corosync on both nodes", join.are_members, join.start_corosync),
             Step("write the settings of two nodes", join.settings_written, join.write_settings, join.restore_settings),
-            Step("start the slave's keeper", join.is_heard, join.start_keeper),
+            Step("start the slave's keeper", join.takes_part, join.start_keeper),
             Step("admit the slave", join.is_admitted, join.admit, join.dismiss),
             Step("wait until the slave is fit", join.is_fit, join.await_fit),
         ]

@@ -230,11 +230,15 @@ class Joining:
         """The keepers hear each other."""
         return bool(self._hands.keeper.status().get("heard"))
 
+    def takes_part(self) -> bool:
+        """The other node's keeper is heard, and not out of the cluster (as with a damaged record)."""
+        return self.is_heard() and self._peer_seen().get("role") not in (None, Role.OUT)
+
     def start_keeper(self) -> None:
-        """Start the other node's keeper and wait until it is heard."""
+        """Start the other node's keeper and wait until it takes part."""
         self._hands.node.ask(self.peer, "start", {"what": "keeper"}, limit_s=INSTALL_LIMIT_S)
         wait_until(
-            self._hands.clock, self.is_heard, HEARD_LIMIT_S,
+            self._hands.clock, self.takes_part, HEARD_LIMIT_S,
             lambda: PeerFault(
                 "keeper-not-heard", f"The keeper of {self.slave.name} was not heard within {HEARD_LIMIT_S:.0f} s.",
                 f"On {self.slave.name}: systemctl status ishmael-keeper; ishmael status",

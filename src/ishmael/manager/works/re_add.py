@@ -87,7 +87,7 @@ class ReAdd:
             Step("write Corosync's configuration", join.corosync_written, join.write_corosync, join.restore_corosync),
             Step("start Corosync on both nodes", join.are_members, join.start_corosync),
             Step("write the settings", join.settings_written, join.write_settings, join.restore_settings),
-            Step("start the node's keeper", join.is_heard, join.start_keeper),
+            Step("start the node's keeper", join.takes_part, join.start_keeper),
             Step("admit the node", join.is_admitted, join.admit),
             Step("wait until the node is fit", join.is_fit, join.await_fit),
         ]

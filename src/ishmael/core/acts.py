@@ -14,7 +14,9 @@ from ishmael.words.roles import Role
 
 
 def save(s: State, out: Outbox, record: Record | None) -> None:
-    """Send a record on its way to disk; a save under way is superseded."""
+    """Send a record on its way to disk; a save under way is superseded. What a master writes is no mere claim."""
+    if s.role is Role.MASTER and record is not None and record.taking:
+        record = replace(record, taking=False, revision=record.revision + 1)
     s.tickets += 1
     s.saving = Saving(s.tickets, record, s.now_ms)
     out.do(do.Save(s.tickets, record))
@@ -75,7 +77,7 @@ def become_master(s: State, out: Outbox) -> None:
     _replicate(s, out, record)
     out.do(do.Announce(), do.OpenWorkload())
     if record is not None and record.taking:
-        save(s, out, replace(record, taking=False, revision=record.revision + 1))
+        save(s, out, record)
     if made is not None:
         out.tell(
             "became-master",

@@ -11,6 +11,10 @@ SAVE_AGAIN_MS = 1000
 """A save that failed is not tried again before, ms."""
 
 
+STALL_MS = 500
+"""Replication that stalls for longer ends the slave's fitness, ms (rule 2)."""
+
+
 def may_save(s: State) -> bool:
     """No record is on its way, and the disk did not just fail."""
     return s.saving is None and not (s.save_failed_ms >= 0 and s.now_ms - s.save_failed_ms < SAVE_AGAIN_MS)
@@ -128,6 +132,16 @@ def can_take(s: State) -> bool:
 
 def slave_in_order(s: State) -> bool:
     """As master: the peer stands as slave under my record, able, and its data is in step."""
+    return slave_stands(s) and s.in_step
+
+
+def stalled(s: State) -> bool:
+    """Replication has not been in step for ``STALL_MS``. Until then commits merely wait, and the slave still has all."""
+    return not s.in_step and s.now_ms - max(s.in_step_ms, s.role_since_ms) > STALL_MS
+
+
+def slave_stands(s: State) -> bool:
+    """As master: the peer is heard as slave under my record, and able."""
     peer, record = s.peer, s.record
     return (
         peer is not None
@@ -138,7 +152,6 @@ def slave_in_order(s: State) -> bool:
         and peer.record is not None
         and peer.record.epoch == record.epoch
         and s.config.peer not in record.standby
-        and s.in_step
     )
 
 

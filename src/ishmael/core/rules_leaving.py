@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ishmael.core import acts, facts
 from ishmael.core import rules_master as master
 from ishmael.core.outbox import Outbox
 from ishmael.core.state import State
-from ishmael.words.roles import Role
 
 
 def own_corosync_lost(s: State) -> bool:
@@ -80,7 +77,4 @@ def record_unwritten(s: State) -> bool:
 
 def write_again(s: State, out: Outbox) -> None:
     """Rule 10: write what holds; success ends the complaint."""
-    record = s.record
-    if s.role is Role.MASTER and record is not None and record.taking:
-        record = replace(record, taking=False, revision=record.revision + 1)
-    acts.save(s, out, record)
+    acts.save(s, out, s.record)

@@ -161,14 +161,7 @@ def raise_epoch(s: State, out: Outbox) -> None:
 
 def wants_synchronous(s: State) -> bool:
     """Rule 2: a slave stands ready, commits do not wait for it yet."""
-    return not s.synchronous and s.synchronous_wanted is None and s.opened and _slave_stands(s)
-
-
-def _slave_stands(s: State) -> bool:
-    peer, record = s.peer, s.record
-    if peer is None or record is None or not facts.hears(s) or s.config.peer in record.standby:
-        return False
-    return peer.role is Role.SLAVE and peer.able and peer.record is not None and peer.record.epoch == record.epoch
+    return not s.synchronous and s.synchronous_wanted is None and s.opened and facts.slave_stands(s)
 
 
 def set_synchronous(s: State, out: Outbox) -> None:
@@ -202,7 +195,8 @@ def slave_falls_out(s: State) -> bool:
     """Rule 2: the slave is heard and is no longer in order."""
     if s.record is None or not s.record.slave_fit or s.withdrawn_ms >= 0 or not facts.hears(s):
         return False
-    return not facts.slave_in_order(s) and s.now_ms - s.role_since_ms > s.config.times.save_ms
+    out_of_order = not facts.slave_stands(s) or facts.stalled(s)
+    return out_of_order and s.now_ms - s.role_since_ms > s.config.times.save_ms
 
 
 def withdraw_fitness(s: State, out: Outbox) -> None:
@@ -241,7 +235,7 @@ def record_alone(s: State, out: Outbox) -> None:
 def may_stop_waiting(s: State) -> bool:
     """Rule 2: "no fit slave" is on disk, and commits still wait for one that cannot be had."""
     recorded = s.record is not None and not s.record.slave_fit and s.saving is None
-    return recorded and s.synchronous and s.synchronous_wanted is None and not _slave_stands(s)
+    return recorded and s.synchronous and s.synchronous_wanted is None and not facts.slave_stands(s)
 
 
 def stop_waiting(s: State, out: Outbox) -> None:
@@ -288,8 +282,8 @@ def release_done(s: State) -> bool:
         return False
     if s.record is None or not (s.record.epoch == h.epoch or _record_hopeless(s, h)):
         return False
-    again_ms = s.config.times.echo_ms
-    due = h.go_ms < 0 or (s.now_ms - h.go_ms >= again_ms and s.now_ms - h.since_ms < s.config.times.release_ms + 1000)
+    # A slave that slept through the first go gets another; each carries its newest nonce, so that no old one counts.
+    due = h.go_ms < 0 or s.now_ms - h.go_ms >= s.config.times.echo_ms
     return due and s.peer.role is Role.SLAVE
 
 

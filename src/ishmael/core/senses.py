@@ -69,7 +69,8 @@ def _ticked(s: State, e: ev.Ticked, out: Outbox) -> None:
 
 
 def _paused(s: State, late_ms: int, slept_ms: int, out: Outbox) -> None:
-    s.paused_ms = s.now_ms
+    # An echo that waited in a queue would pass for fresh on a clock that stood still meanwhile.
+    s.paused_ms = s.nonces_from_ms = s.now_ms
     s.probe, s.vacancy = ProbeSense(), VacancySense()
     s.reference_ms = -1
     # Being late holds off taking: the silence is counted anew.
@@ -124,7 +125,8 @@ def _beat(s: State, beat: Beat) -> None:
     s.peer = beat
     if beat.role in (Role.MASTER, Role.HANDING):
         s.peer_served_ms = s.now_ms
-    if beat.echo is not None and beat.echo.incarnation == s.incarnation:
+    echoed = _echoed(s, beat)
+    if beat.echo is not None and echoed:
         s.heard_ms = max(s.heard_ms, beat.echo.sent_ms)
         s.reported -= {"cluster-link-lost"}
         if s.withdrawn_ms >= 0 and beat.echo.sent_ms > s.withdrawn_ms and not beat.fit:
@@ -142,11 +144,17 @@ def _beat(s: State, beat: Beat) -> None:
         s.question_ms = -1
 
 
+def _echoed(s: State, beat: Beat) -> bool:
+    """The beat brings back a nonce of mine, of this life and sent since the last pause."""
+    echo = beat.echo
+    return echo is not None and echo.incarnation == s.incarnation and echo.sent_ms >= s.nonces_from_ms
+
+
 def _fitness(s: State, beat: Beat) -> None:
     same = s.record is not None and beat.record is not None and s.record.epoch == beat.record.epoch
     if not beat.fit or not (same or s.accepted is not None):
         s.fit_until_ms = -1
-    elif beat.echo is not None and beat.echo.incarnation == s.incarnation:
+    elif beat.echo is not None and _echoed(s, beat):
         s.fit_until_ms = max(s.fit_until_ms, beat.echo.sent_ms + s.config.times.fitness_ms)
 
 
@@ -280,6 +288,8 @@ def _synchronous_ended(s: State, e: ev.SynchronousEnded, out: Outbox) -> None:
 
 def _data(s: State, e: ev.DataReported, _out: Outbox) -> None:
     s.in_step, s.in_step_why = e.in_step, e.why
+    if e.in_step:
+        s.in_step_ms = s.now_ms
 
 
 def _asked(s: State, e: Ask, _out: Outbox) -> None:

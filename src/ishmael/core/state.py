@@ -165,6 +165,7 @@ class State:
     last_tick_ms: int = -1
     boot_offset_ms: int = 0
     paused_ms: int = -1
+    nonces_from_ms: int = -1  # own nonces sent before are void: a pause came between
 
     # what is on disk, and what is on its way there
     record: Record | None = None
@@ -219,6 +220,7 @@ class State:
     # data
     in_step: bool = False
     in_step_why: str = "not known yet"
+    in_step_ms: int = -1
     synchronous: bool = False
     synchronous_wanted: bool | None = None
 

@@ -9,9 +9,13 @@ from typing import Annotated
 
 import typer
 
+from ishmael.core.rules import RULES
 from ishmael.sim import table
 from ishmael.sim.mutants import MUTANTS
 from ishmael.sim.schedule import Outcome, Schedule
+
+SEEDS_FOR_EVERY_RULE = 5000
+"""In as many schedules the rarest rule has its chance; one that never fires is not proven."""
 
 app = typer.Typer(
     name="dev",
@@ -68,6 +72,9 @@ def run(
         rows = sorted((name, count) for name, count in seen.items() if name.startswith(group + " "))
         typer.echo(f"{group}s: " + ", ".join(f"{name.removeprefix(group + ' ')} {count}" for name, count in rows))
     typer.echo(f"longest time of two holders in reach of each other: {seen['longest time of two holders, ms']} ms")
+    silent = [rule.id for rule in RULES if not seen[f"rule {rule.id}"]]
+    if silent:
+        typer.echo(f"rules that never fired: {', '.join(silent)}")
     for outcome in failed[1:]:
         typer.echo(f"seed {outcome.seed}: {outcome.failure}")
     if failed:
@@ -77,7 +84,7 @@ def run(
         )
     typer.echo(f"{(passed + len(failed)) / (time.monotonic() - begun):.1f} seeds/s")
     typer.echo(f"{passed} passed, {len(failed)} failed")
-    raise typer.Exit(1 if failed else 0)
+    raise typer.Exit(1 if failed or (silent and seeds >= SEEDS_FOR_EVERY_RULE) else 0)
 
 
 @rules.command("list")

@@ -97,7 +97,7 @@ class Monitors:
 
     def role_changed(self, node: Node, before: State, after: State) -> None:
         """A standby node never claims by itself; a former master whose released role nobody took is no such node."""
-        if after.role not in (Role.OUT, Role.WAITING):
+        if after.role in (Role.TAKING, Role.MASTER):
             self._gone_ms.pop(node.id, None)
         standby = before.record is not None and node.id in before.record.standby
         if after.role is Role.TAKING and standby and before.role is not Role.HANDING:
@@ -116,7 +116,8 @@ class Monitors:
     def opened(self, node: Node, rule: str) -> None:
         """``node`` opened its database for writing."""
         database = self.world.database
-        if rule == "8" or (rule in ("3a", "3b") and node.id in self.timeless):
+        # Rules 8 and 4j serve rather than wait for a node that is out of reach; what it has alone goes to salvage.
+        if rule in ("8", "4j") or (rule in ("3a", "3b") and node.id in self.timeless):
             self.written_off = True
         if self.written_off or self.split_seen:
             database.write_off(node.id)

@@ -156,10 +156,7 @@ MUTANTS: dict[str, Mutant] = {
             (
                 "2b",
                 lambda s: (
-                    s.record is not None
-                    and not s.record.slave_fit
-                    and facts.may_save(s)
-                    and rules_master._slave_stands(s)
+                    s.record is not None and not s.record.slave_fit and facts.may_save(s) and facts.slave_stands(s)
                 ),
             ),
             ("2c", _never),

@@ -133,6 +133,9 @@ class Node:
 
     def wake(self) -> None:
         """The machine runs again after a pause."""
+        if self.keeper is None or not self.keeper.runs:
+            # Its keeper does not: what is left of the lease, whose clock may have stood still, runs from now.
+            self.world.monitors.keeper_gone(self.id)
         if self.keeper is not None and self.keeper.alive:
             self.keeper.wake()
         self.world.looked()

@@ -19,6 +19,8 @@ _SERVES_MS = 5000
 _SLOWEST_SAVE_MS = 15000
 # With a single fault the way is known: lease and probes at most, or the F rules' own limits.
 _SINGLE_MS = 3500
+# A flapping network lets nobody prove anything for a while.
+_SLOW = ("power-both", "record-damaged", "admin", "vm-stopped", "flapping")
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ class Schedule:
     def limit_ms(self) -> float:
         """How long nobody may serve although somebody could."""
         times = self.world.times
-        if len(self.faults) == 1 and self.faults[0].name not in ("power-both", "record-damaged", "admin", "vm-stopped"):
+        if len(self.faults) == 1 and self.faults[0].name not in _SLOW:
             return _SINGLE_MS
         if not self.world.dial_tone_first:
             return float("inf")
@@ -191,8 +193,8 @@ class Schedule:
         steady = 0
         while world.agenda.now_ms < end_ms and steady < 10:
             world.agenda.run_for(_LOOK_MS)
-            if {node.role for node in world.nodes.values()} == {Role.OUT, Role.STANDBY}:
-                return False  # a standby node never serves by itself: an admin must say so
+            if world.waits_for_admin():
+                return False  # a standby node never serves by itself
             steady = steady + 1 if len(world.monitors.masters()) == 1 and len(world.holders()) == 1 else 0
         if steady < 10:
             roles = {node.name: str(node.role) for node in world.nodes.values()}
@@ -211,7 +213,8 @@ class Schedule:
             masters = world.monitors.masters()
             if masters:
                 world.re_add(3 - masters[0].id)
-            if world.run_until_complete(8000):
+            slow_ms = 4 * _SLOWEST_SAVE_MS if any(f.name == "disk-slow" for f in self.faults) else 0
+            if world.run_until_complete(8000 + slow_ms):
                 return
         if world.monitors.masters() or world.dial_tone_first:
             roles = {node.name: str(node.role) for node in world.nodes.values()}

@@ -118,6 +118,13 @@ class World:
             self.database.rewind(number)
             keeper.reconfigure(self.config_of(number))
 
+    def waits_for_admin(self) -> bool:
+        """One node is out and the other in standby."""
+        roles = [node.role for node in self.nodes.values()]
+        records = [node.machine.disk.visible for node in self.nodes.values()]
+        away = [r is not None and number in r.standby for number, r in zip(self.nodes, records, strict=True)]
+        return Role.OUT in roles and any(away)
+
     # --- seen by the parts ------------------------------------------------------------------------------------------
 
     def holders(self) -> list[Node]:

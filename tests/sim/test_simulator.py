@@ -1,0 +1,24 @@
+"""The simulator itself: repeatable, and sharp enough to notice every defence that is missing."""
+
+from __future__ import annotations
+
+import pytest
+
+from ishmael.sim.main import run_seed, run_seeds
+from ishmael.sim.mutants import MUTANTS
+
+_SEEDS_MAX = 400
+
+
+def test_a_seed_is_the_same_story_every_time() -> None:
+    """A failing seed can be looked at again: nothing but the seed decides."""
+    first, second = run_seed(7), run_seed(7)
+    assert first.counts == second.counts
+    assert first.failure == second.failure
+
+
+@pytest.mark.parametrize("name", sorted(MUTANTS))
+def test_a_missing_defence_is_noticed(name: str) -> None:
+    """With one defence removed, some schedule ends in a broken promise."""
+    _, failed, _ = run_seeds(0, _SEEDS_MAX, name, failures_max=1)
+    assert failed, f"{_SEEDS_MAX} seeds did not notice: {MUTANTS[name].what}"

@@ -47,7 +47,8 @@ def _refused(lab: Lab, node: str, *words: str) -> tuple[int, dict[str, str]]:
     before = _fingerprint(lab, node)
     done = lab.run("exec", node, "--timeout", "60", "--", "ishmael", *words, "--yes", "--json")
     assert _fingerprint(lab, node) == before
-    findings = json.loads(done.stdout)["findings"]
+    error = json.loads(done.stdout)["error"]
+    findings = error["findings"] or [error]
     return done.returncode, {found["code"]: found["hint"] for found in findings}
 
 

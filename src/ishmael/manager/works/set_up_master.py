@@ -59,7 +59,7 @@ class SetUpMaster:
         findings = self._check_nics(nics) + self._check_machine()
         settings = self._settings(nics)
         if settings is None:
-            return findings + self._check_address_alone()
+            return findings + self._check_address_alone(nics)
         known = {finding.code for finding in findings}
         findings += [finding for finding in check_settings(settings) if finding.code not in known]
         findings += self._check_internal_network(settings, nics)
@@ -70,13 +70,28 @@ class SetUpMaster:
             self._notes.put("settings", settings.to_toml())
         return findings
 
-    def _check_address_alone(self) -> list[Finding]:
+    def _check_address_alone(self, nics: Mapping[str, Nic]) -> list[Finding]:
+        """What can be said of the cluster IP while one of the network interfaces is not usable."""
         try:
-            ipaddress.IPv4Address(self._cluster_ip)
+            address = ipaddress.IPv4Address(self._cluster_ip)
         except ipaddress.AddressValueError:
             message = f"{self._cluster_ip!r} is no IPv4 address."
             return [Finding("cluster_ip", "not-an-address", message, "Enter an address like 192.168.1.10.")]
-        return []
+        own = self._check_own_address(nics)
+        phone = nics.get(self._phone_nic)
+        if own or phone is None or any(address in interface.network for interface in phone.interfaces):
+            return own
+        message = f"The cluster IP {address} is no address of the networks on {phone.name}."
+        hint = "Choose a free address of the telephone network."
+        return [Finding("cluster_ip", "outside-telephone-network", message, hint)] if phone.interfaces else []
+
+    def _check_own_address(self, nics: Mapping[str, Nic]) -> list[Finding]:
+        owner = next((nic.name for nic in nics.values() if nic.holds(self._cluster_ip)), None)
+        if owner is None:
+            return []
+        message = f"The cluster IP {self._cluster_ip} is this node's own address on {owner}."
+        hint = "The cluster IP is a third address beside the two nodes' own: choose a free one."
+        return [Finding("cluster_ip", "nodes-own-address", message, hint)]
 
     def _check_nics(self, nics: Mapping[str, Nic]) -> list[Finding]:
         findings: list[Finding] = []
@@ -179,11 +194,9 @@ class SetUpMaster:
         return [Finding("internal_nic", "internal-network-overlaps", message, hint)] if overlaps else []
 
     def _check_cluster_ip(self, nics: Mapping[str, Nic]) -> list[Finding]:
-        owner = next((nic.name for nic in nics.values() if nic.holds(self._cluster_ip)), None)
-        if owner is not None:
-            message = f"The cluster IP {self._cluster_ip} is this node's own address on {owner}."
-            hint = "The cluster IP is a third address beside the two nodes' own: choose a free one."
-            return [Finding("cluster_ip", "nodes-own-address", message, hint)]
+        own = self._check_own_address(nics)
+        if own:
+            return own
         nic = nics[self._phone_nic]
         holder = self._hands.network.arp(nic.name, self._cluster_ip) if nic.up and nic.carrier else None
         if holder is not None:

@@ -50,7 +50,9 @@ def _known_lower(s: State) -> bool:
     peer, record = s.peer, s.record
     if not facts.hears(s) or peer is None or record is None:
         return False
-    return peer.record is None or peer.record.epoch < record.epoch
+    # What it says since its frame counts: it does not serve, or under a lower epoch.
+    idle = peer.role not in (Role.MASTER, Role.TAKING, Role.HANDING) and s.peer_ms > s.conflict_last_ms
+    return idle or peer.record is None or peer.record.epoch < record.epoch
 
 
 def yield_conflict(s: State, out: Outbox) -> None:

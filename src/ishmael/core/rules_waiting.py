@@ -77,7 +77,9 @@ def keeps_role(s: State) -> bool:
         return False
     if s.conflict_ms >= 0 or facts.peer_serves(s) or s.now_ms - s.started_ms >= s.config.times.lease_ms:
         return False
-    return (facts.sees_reference(s) and facts.vacant(s)) or facts.hears(s)
+    # Long enough to have noticed frames of a peer that does not answer.
+    listened = s.now_ms - s.started_ms >= s.config.times.suspect_ms + s.config.times.pause_drop_ms
+    return (listened and facts.sees_reference(s) and facts.vacant(s)) or facts.hears(s)
 
 
 def keep_role(s: State, out: Outbox) -> None:

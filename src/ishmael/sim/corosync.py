@@ -68,6 +68,7 @@ class Corosync:
         self._stalled_until_ms = -1.0
         self._epoch = 0
         self.encode = False
+        self.try_again = 0.0
         agenda.after(_FLAP_EVERY_MS, self._flap)
 
     # --- links ------------------------------------------------------------------------------------------------------
@@ -217,11 +218,13 @@ class Corosync:
 
     # --- messages ---------------------------------------------------------------------------------------------------
 
-    def send(self, node: int, message: Message) -> None:
-        """One agreed message to the other keeper; lost without a shared view."""
+    def send(self, node: int, message: Message) -> bool:
+        """One agreed message to the other keeper; lost without a shared view. False for "try again" (flow control)."""
         daemon, other = self.daemons[node], self.daemons[3 - node]
-        if not daemon.joined or daemon.view != other.view:
-            return
+        if not daemon.joined or (self.try_again and self._draw.random() < self.try_again):
+            return False
+        if daemon.view != other.view:
+            return True
         delay_ms = self._draw.uniform(0.6, 3)
         loss = self._carries(self._active) if self._active is not None else 0.0
         while loss and self._draw.random() < loss:
@@ -229,6 +232,7 @@ class Corosync:
         daemon.last_ms = max(daemon.last_ms, self._agenda.now_ms + delay_ms)
         view = daemon.view
         self._agenda.at(daemon.last_ms, lambda: self._arrive(daemon, other, view, message))
+        return True
 
     def _arrive(self, daemon: Daemon, other: Daemon, view: int, message: Message) -> None:
         if daemon.view != view or other.view != view:

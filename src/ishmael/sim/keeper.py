@@ -24,6 +24,7 @@ from ishmael.core.events import (
     WorkloadEnded,
 )
 from ishmael.core.machine import step
+from ishmael.core.messages import Beat, Message
 from ishmael.core.state import Config, State
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _SOCKET_FRAMES_MAX = 400
 _REPORT_EVERY_MS = 100
+_UNSENT_MAX = 15
 
 
 class Keeper:
@@ -60,6 +62,7 @@ class Keeper:
         self._frames: list[Event] = []
         self._agreed: list[Event] = []
         self._ended: list[Callable[[], None]] = []
+        self._unsent: list[Message] = []
         self._save_free_ms = 0.0
         self._running_workload: Callable[[], None] | None = None
         self._workload_number = 0
@@ -142,6 +145,8 @@ class Keeper:
             self._tick_due = True
             return
         self._tick_due = False
+        while self._unsent and self.world.corosync.send(self.node.id, self._unsent[0]):
+            del self._unsent[0]
         self.feed(Ticked(self.node.machine.boot_ms()))
         late_ms = self.draw.expovariate(2.0)
         if self.draw.random() < self.world.stress:
@@ -191,7 +196,9 @@ class Keeper:
         self.agenda.at(self._busy_until_ms, lambda: self._when_running(lambda: handler(self, command)))
 
     def _send(self, command: do.Send) -> None:
-        self.world.corosync.send(self.node.id, command.message)
+        """A beat is worth nothing later; anything else is tried again with the next tick."""
+        if not self.world.corosync.send(self.node.id, command.message) and not isinstance(command.message, Beat):
+            self._unsent = [*self._unsent[-_UNSENT_MAX:], command.message]
 
     def _save(self, command: do.Save) -> None:
         """The helper writes one record after the other: temporary file, fsync, rename, fsync of the directory."""

@@ -126,8 +126,10 @@ class Monitors:
         if lost:
             self.fail(f"{node.name} serves by rule {rule} and lacks data: {lost}")
 
-    def fit_again(self) -> None:
-        """Both nodes have the same data again: nothing is written off any more."""
+    def fit_again(self, master: Node) -> None:
+        """Both nodes have the same data again: what is not in it has gone to salvage, and all of it counts from now on."""
+        if self.written_off or self.split_seen:
+            self.world.database.write_off(master.id)
         self.written_off = self.split_seen = False
 
     # --- checked after every event ----------------------------------------------------------------------------------

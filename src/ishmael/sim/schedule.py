@@ -118,7 +118,8 @@ class Schedule:
         if len(self.faults) != 1 or self.faults[0].name in ("admin", "power-both"):
             return
         moves, lost_grip = self.world.moves - self._moved, self.world.lost_grip - self._let_go
-        idle = self.faults[0].moves or self.world.stress > 0 or moves + lost_grip == 0
+        calm = self.world.stress == 0 and self.world.corosync.try_again == 0
+        idle = self.faults[0].moves or not calm or moves + lost_grip == 0
         if moves > 1 or not idle:
             self.world.monitors.fail(f"{self.faults[0].name} moved the role {moves} times, let go {lost_grip} times")
 
@@ -226,6 +227,7 @@ def _world(seed: int, plan: random.Random) -> World:
     world = World(seed, times, dial_tone_first=plan.random() < 0.85)
     world.stress = plan.choice([0.0, 0.0, 0.0, 0.003])
     world.discards_agreed = plan.random() < 0.5
+    world.corosync.try_again = plan.choice([0.0, 0.0, 0.0, 0.05])
     world.corosync.encode = plan.random() < 0.05
     return world
 

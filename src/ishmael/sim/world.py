@@ -160,7 +160,7 @@ class World:
                     self._last_master = node.id
                     self.counts[f"takeover {notice.rule}"] += 1
                 if notice.kind == "slave-fit":
-                    self.monitors.fit_again()
+                    self.monitors.fit_again(node)
 
     def answered(self, node: Node, answer: Answer) -> None:
         """A keeper answered an admin."""

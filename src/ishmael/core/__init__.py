@@ -7,4 +7,7 @@ The driver's duties, which the simulator shares:
 3. Carry out the commands in order. Answer each that has an end with its ``…Ended`` event; never claim an end early.
 4. ``Save`` has ended only when the record survives a power cut.
 5. ``DropAddress`` is carried out before anything else of the same step.
+6. The record given with ``Started`` survives a power cut: file and directory are fsynced before it is read, for an earlier
+   keeper may have been killed between rename and fsync.
+7. ``DataReported`` is measured after the last ``SynchronousEnded`` was given.
 """

@@ -149,7 +149,7 @@ def _references_gone(s: State) -> bool:
     """No reference answers for long, on a link that is up: what silence says about strangers cannot be known, and the
     peer says that it does not hold the address. Losing the references alone moves nothing (rule 11), nor ends anything.
     """
-    gone_ms = s.now_ms - s.reference_lost_ms
+    gone_ms = s.now_ms - max(s.reference_lost_ms, s.phone_link_ms)
     return s.phone_link and s.reference_lost_ms >= 0 and gone_ms > _UNSURE_MS and s.now_ms - s.holder_ms > _UNSURE_MS
 
 

@@ -225,7 +225,7 @@ def _link(s: State, e: ev.LinkChanged, out: Outbox) -> None:
     if before == e.up:
         return
     if e.network is Network.PHONE:
-        s.phone_link = e.up
+        s.phone_link, s.phone_link_ms = e.up, s.now_ms
         s.beat_ms = -1  # the question to the slave (F4) goes out with the next tick
     else:
         s.internal_link = e.up

@@ -200,6 +200,7 @@ class State:
     lossy: bool = False
     loss_ms: int = -1
     phone_link: bool = True
+    phone_link_ms: int = -1  # since when
     internal_link: bool = True
     probe: ProbeSense = field(default_factory=ProbeSense)
     vacancy: VacancySense = field(default_factory=VacancySense)

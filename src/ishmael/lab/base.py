@@ -21,8 +21,12 @@ NODE_PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "libpam-systemd", "ca-certificates", "procps", "less"),
     *("corosync", "libcpg4", "libquorum5", "rsync", "openssh-server", "openssh-client", "postgresql"),
     *("python3", "python3-venv", "iproute2", "nftables", "iputils-ping", "libfaketime"),
+    *("dnsmasq", "chrony", "postfix", "libsasl2-modules", "hylafax-server"),
+    *("monitoring-plugins-basic", "monitoring-plugins-standard", "monitoring-plugins-contrib", "mdadm"),
 )
-ASTERISK_PACKAGES = ("asterisk", "asterisk-modules", "asterisk-core-sounds-en-gsm")
+# Installed as an admin finds them, but nothing of them runs before the product or the admin says so.
+RESTING = ("dnsmasq", "chrony", "postfix", "hylafax", "faxq", "hfaxd", "faxgetty", "mdmonitor", "rsync")
+ASTERISK_PACKAGES = ("asterisk", "asterisk-modules", "asterisk-core-sounds-en-gsm", "odbc-postgresql")
 ASTERISK_UID = 790
 DISK_SIZE = "6G"
 """Size of a node's disk; sparse, so it costs what is written."""
@@ -56,6 +60,7 @@ echo 'create_main_cluster = false' >"$1/etc/postgresql-common/createcluster.conf
 in_root "$1" apt-get -q -y --no-install-recommends install {packages}
 in_root "$1" systemctl mask {masked}
 in_root "$1" systemctl enable systemd-networkd.service
+for unit in {resting}; do in_root "$1" systemctl --quiet disable "$unit.service" || true; done
 in_root "$1" groupadd --system --gid {uid} asterisk
 in_root "$1" useradd --system --uid {uid} --gid {uid} --home-dir /var/lib/asterisk --shell /usr/sbin/nologin asterisk
 mkdir -p "$1/opt/asterisk" "$1/var/log/journal"
@@ -145,7 +150,7 @@ def _named(kind: str, recipe: str) -> Path:
 
 def _roots() -> tuple[Build, Build]:
     words = {"prepare": _PREPARE, "finish": _FINISH, "debian": DEBIAN, "uid": str(ASTERISK_UID)}
-    node = words | {"packages": " ".join(NODE_PACKAGES), "masked": " ".join(MASKED)}
+    node = words | {"packages": " ".join(NODE_PACKAGES), "masked": " ".join(MASKED), "resting": " ".join(RESTING)}
     asterisk = words | {"packages": " ".join(ASTERISK_PACKAGES)}
     mirror = shlex.quote(_mirror()) if _mirror() else ""
 

@@ -77,7 +77,7 @@ def _unable_because(s: State) -> str:
         return "an admin holds takeovers"
     if s.save_failed_ms >= 0:
         return f"its record cannot be written: {s.save_failed_why}"
-    return ""
+    return s.objection
 
 
 def _references(s: State, out: Outbox) -> None:

@@ -145,6 +145,13 @@ class DataReported:
     why: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class FitnessObjected:
+    """What this node's other programs have against the slave's fitness now, in plain words; ``""`` when nothing."""
+
+    why: str
+
+
 Event = (
     Started
     | Configured
@@ -162,5 +169,6 @@ Event = (
     | WorkloadEnded
     | SynchronousEnded
     | DataReported
+    | FitnessObjected
     | Ask
 )

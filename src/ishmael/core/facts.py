@@ -131,8 +131,8 @@ def can_take(s: State) -> bool:
 
 
 def slave_in_order(s: State) -> bool:
-    """As master: the peer stands as slave under my record, able, and its data is in step."""
-    return slave_stands(s) and s.in_step
+    """As master: the peer stands as slave under my record, able, its data is in step, and nobody here objects."""
+    return slave_stands(s) and s.in_step and not s.objection
 
 
 def stalled(s: State) -> bool:

@@ -197,14 +197,15 @@ def slave_falls_out(s: State) -> bool:
     """Rule 2: the slave is heard and is no longer in order."""
     if s.record is None or not s.record.slave_fit or s.withdrawn_ms >= 0 or not facts.hears(s):
         return False
-    out_of_order = not facts.slave_stands(s) or facts.stalled(s)
+    out_of_order = not facts.slave_stands(s) or facts.stalled(s) or bool(s.objection)
     return out_of_order and s.now_ms - s.role_since_ms > s.config.times.save_ms
 
 
 def withdraw_fitness(s: State, out: Outbox) -> None:
     """Rule 2: tell it so; the next beat carries it."""
     s.withdrawn_ms, s.slave_let_go = s.now_ms, False
-    why = s.in_step_why if not s.in_step else (s.peer.unable_because if s.peer is not None else "")
+    unable = s.peer.unable_because if s.peer is not None else ""
+    why = s.in_step_why if not s.in_step else unable or s.objection
     out.tell("slave-unfit", "2", f"The slave may not take over: {why or 'it follows another record'}.")
 
 

@@ -292,6 +292,10 @@ def _data(s: State, e: ev.DataReported, _out: Outbox) -> None:
         s.in_step_ms = s.now_ms
 
 
+def _objected(s: State, e: ev.FitnessObjected, _out: Outbox) -> None:
+    s.objection = e.why
+
+
 def _asked(s: State, e: Ask, _out: Outbox) -> None:
     s.asks = (*s.asks, replace(e, since_ms=s.now_ms))
 
@@ -313,5 +317,6 @@ _HANDLERS: dict[type, Callable[[State, Any, Outbox], None]] = {
     ev.WorkloadEnded: _workload_ended,
     ev.SynchronousEnded: _synchronous_ended,
     ev.DataReported: _data,
+    ev.FitnessObjected: _objected,
     Ask: _asked,
 }

@@ -225,6 +225,9 @@ class State:
     synchronous: bool = False
     synchronous_wanted: bool | None = None
 
+    # what this node's other programs have against the slave's fitness
+    objection: str = ""
+
     # the cluster IP and the workload
     holds: bool = False
     refreshed_ms: int = -1

@@ -20,10 +20,12 @@ class Asks:
 
     Args:
         feed: gives an ask to the core.
-        at_once: asks that are answered at once: name to function giving the answer.
+        at_once: asks that are answered at once: name to function of the ask giving the answer.
     """
 
-    def __init__(self, feed: Callable[[Ask], None], at_once: dict[str, Callable[[], dict[str, Any]]]) -> None:
+    def __init__(
+        self, feed: Callable[[Ask], None], at_once: dict[str, Callable[[dict[str, Any]], dict[str, Any]]]
+    ) -> None:
         self._feed = feed
         self._at_once = at_once
         self._waiting: dict[int, Client | None] = {}
@@ -34,7 +36,7 @@ class Asks:
         """One ask of a client."""
         name = ask["ask"]
         if name in self._at_once:
-            client.answer(self._at_once[name]())
+            client.answer(self._at_once[name](ask))
             return
         node = ask.get("node", 0)
         if name not in _WISHES or type(node) is not int:

@@ -21,6 +21,7 @@ from ishmael.keeper.corosync import Corosync
 from ishmael.keeper.disk import Disk
 from ishmael.keeper.eventlist import EventList
 from ishmael.keeper.netlink import NetworkWatch
+from ishmael.keeper.objections import Objections
 from ishmael.keeper.recorder import FlightRecorder
 from ishmael.keeper.say import say
 from ishmael.keeper.services import Services
@@ -61,6 +62,7 @@ class Driver:
         self.watch: NetworkWatch | None = None
         self.services = Services(self._services_ended)
         self.recorder = FlightRecorder()
+        self.objections = Objections(monotonic_ms, lambda why: self.feed(ev.FitnessObjected(why)))
         self.events = EventList(var / "events.jsonl", self.disk)
         self._record_path = var / "record"
         self.answer: Callable[[do.Answer], None] = _nobody
@@ -143,6 +145,7 @@ class Driver:
             self.events.pass_on(self.corosync.send)
         if self.wires is not None and not facts.suspects(self.state):
             self.wires.stop_listening()
+        self.objections.expire()
         self.feed(ev.Ticked(boot_ms()))
 
     def _services_ended(self, opened: bool, failures: list[str]) -> None:

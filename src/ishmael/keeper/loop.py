@@ -48,7 +48,10 @@ class Loop:
         self._places = places
         self._host_name = host_name
         self.driver = Driver(places.var)
-        at_once = {"status": self._status, "reload": self._reload, "recorder": self._recorder}
+        at_once = {
+            "status": self._status, "reload": self._reload, "recorder": self._recorder,
+            "fitness-objection": self.driver.objections.take,
+        }  # fmt: skip
         self.asks = Asks(self.driver.feed, at_once)
         self.driver.answer = self.asks.answer
         self._control = Control(places.socket, self.asks.take)
@@ -280,14 +283,14 @@ class Loop:
         if fd in self._control.clients and not self._control.serve(fd):
             self._unwatch(fd)
 
-    def _status(self) -> dict[str, Any]:
+    def _status(self, _ask: dict[str, Any]) -> dict[str, Any]:
         driver = self.driver
         return {"ok": True, "status": report(driver.state, driver.settings, self._units.states, __version__)}
 
-    def _recorder(self) -> dict[str, Any]:
+    def _recorder(self, _ask: dict[str, Any]) -> dict[str, Any]:
         return {"ok": True, "events": self.driver.recorder.dump()}
 
-    def _reload(self) -> dict[str, Any]:
+    def _reload(self, _ask: dict[str, Any]) -> dict[str, Any]:
         try:
             settings, profile = self._read_settings()
         except RequestRefused as error:

@@ -51,6 +51,7 @@ def report(s: State, settings: Settings | None, units: dict[str, str], version: 
         "quorate": s.quorate,
         "sees_reference": facts.sees_reference(s),
         "hold": s.hold,
+        "objection": s.objection,
         "version": version,
     }
 
@@ -94,7 +95,7 @@ def _unfit_reasons(s: State) -> list[str]:
         return [f"the slave says: {peer.unable_because}"]
     if not s.in_step:
         return [f"its data is not in step: {s.in_step_why}"]
-    return ["the slave is about to become fit"]
+    return [s.objection or "the slave is about to become fit"]
 
 
 def failover_blocked_by(s: State) -> list[str]:

@@ -24,7 +24,7 @@ _DEEP = "[" * 60000
 def _asked(tmp_path: Path, line: bytes, big: int = 0) -> tuple[dict[str, Any], list[Ask]]:
     """The answer to one line on a real control socket, and what reached the core."""
     taken: list[Ask] = []
-    asks = Asks(taken.append, {"status": lambda: {"ok": True, "padding": "x" * big}})
+    asks = Asks(taken.append, {"status": lambda _ask: {"ok": True, "padding": "x" * big}})
     control = Control(tmp_path / "keeper.sock", asks.take)
     with socket.socket(socket.AF_UNIX) as admin:
         admin.connect(str(tmp_path / "keeper.sock"))

@@ -303,6 +303,9 @@ class MemoryKeeper:
         for keeper in (first, second):
             keeper.record = {"standby": [1]}
 
+    def object_to_fitness(self, source: str, reason: str, expires_ms: int) -> None:
+        """Nothing in this world asks for fitness."""
+
     def forget(self) -> None:
         self.asked.append("forget")
         self.record, self.role = None, Role.OUT

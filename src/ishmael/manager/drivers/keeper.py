@@ -57,6 +57,11 @@ class SocketKeeper:
         """Hand over to the slave."""
         self._act("switch")
 
+    def object_to_fitness(self, source: str, reason: str, expires_ms: int) -> None:
+        """Say why the slave must not take over, for so long; an empty reason takes this source's objection back."""
+        ask = {"ask": "fitness-objection", "source": source, "reason": reason, "expires_ms": expires_ms}
+        self._ask(ask, _STATUS_LIMIT_S)
+
     def forget(self) -> None:
         """Drop everything and delete the record."""
         self._act("forget")

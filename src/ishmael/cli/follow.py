@@ -134,9 +134,11 @@ def _follow(api: Api, job: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
         while True:
             finished = job["state"] in FINISHED
             if not quiet:
-                told = _tell(api, job, told, line)
+                told = _tell(api, job, told, line.say)
             if finished:
                 return job
+            if job.get("amount") and not quiet:
+                line.amount(job)
             job = _next(api, job)
 
 
@@ -183,7 +185,7 @@ class _line:  # noqa: N801 - reads as a word: `with _line(quiet) as line`
         if not self.quiet and sys.stderr.isatty():
             self.live = show.console(stderr=True).status("waiting for its turn")
             self.live.start()
-        return self.say
+        return self
 
     def say(self, text: str) -> None:
         """Show one step."""
@@ -192,6 +194,11 @@ class _line:  # noqa: N801 - reads as a word: `with _line(quiet) as line`
         print(text, file=sys.stderr)
         if self.live is not None:
             self.live.update(text)
+
+    def amount(self, job: Mapping[str, Any]) -> None:
+        """Show how far the step is; only where a line can be written anew."""
+        if self.live is not None:
+            self.live.update(f"{job['progress']}  {show.amount(job['amount'])}")
 
     def __exit__(self, *_: object) -> None:
         if self.live is not None:

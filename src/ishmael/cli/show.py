@@ -184,3 +184,17 @@ def job_result(job: Mapping[str, Any]) -> None:
     out.print(f"[green]{job['work']} done[/] (job {job['id']}, {job['steps']} steps)")
     for name, value in (job.get("result") or {}).items():
         out.print(f"  {name.replace('_', ' ')}: {value}", soft_wrap=True)
+
+
+def amount(raw: Mapping[str, Any]) -> str:
+    """``12.0 of 80.0 MB (15 %), 4.1 MB/s, 17 s left``; numbers alone for what is not bytes."""
+    done, total, unit = int(raw["done"]), int(raw["total"]), str(raw["unit"])
+    scale, name = (1e6, "MB") if unit == "bytes" else (1, unit)
+    digits = 1 if unit == "bytes" else 0
+    text = f"{done / scale:.{digits}f}"
+    text += f" of {total / scale:.{digits}f} {name} ({100 * done // total} %)" if total else f" {name}"
+    if raw.get("rate"):
+        text += f", {raw['rate'] / scale:.{digits}f} {name}/s"
+    if raw.get("remaining_s") is not None:
+        text += f", {raw['remaining_s']:.0f} s left"
+    return text

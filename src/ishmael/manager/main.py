@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import grp
 import logging
 import os
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
 
 from ishmael.manager.api.app import make_app
+from ishmael.manager.api.callers import OnlyKnownCallers, PeerCredentialProtocol
 from ishmael.manager.drivers.events import EventFile
 from ishmael.manager.drivers.join import real_hands
 from ishmael.manager.drivers.lock import cluster_lock
@@ -19,6 +22,7 @@ from ishmael.manager.jobs.journal import Journal
 from ishmael.manager.jobs.queue import Queue
 from ishmael.manager.jobs.runner import Runner
 from ishmael.manager.look import Look
+from ishmael.manager.tasks import Task, Tasks
 from ishmael.manager.works.catalogue import catalogue
 from ishmael.words import places
 from ishmael.words.errors import HostFault, IshmaelError
@@ -44,7 +48,7 @@ class _Server(uvicorn.Server):
 
 
 def listen(path: str) -> socket.socket:
-    """The API's Unix socket, for root only; a socket that a killed manager left is replaced.
+    """The API's Unix socket, for root and the web process; a socket that a killed manager left is replaced.
 
     Raises:
         HostFault: another manager serves there.
@@ -66,8 +70,16 @@ def listen(path: str) -> socket.socket:
         door.bind(path)
     finally:
         os.umask(before)
+    with suppress(KeyError):
+        os.chown(path, 0, grp.getgrnam(places.WEB_USER).gr_gid)
+        target.chmod(0o660)
     door.listen(_BACKLOG)
     return door
+
+
+def _tasks() -> list[Task]:
+    """What the manager does beside its jobs."""
+    return []
 
 
 def serve(api_socket: str, jobs: str) -> None:
@@ -81,18 +93,22 @@ def serve(api_socket: str, jobs: str) -> None:
     works = catalogue(hands)
     journal = Journal(jobs)
     runner = Runner(journal, works, cluster_lock)
+    tasks = Tasks(_tasks())
     app = make_app(Queue(journal, works), journal, Look(hands, EventFile()), hands.host.version())
+    app.add_middleware(OnlyKnownCallers)
     door = listen(api_socket)
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, loop="asyncio", http="h11", ws="none", lifespan="off",
+        app, log_level="warning", access_log=False, loop="asyncio", http=PeerCredentialProtocol, ws="none", lifespan="off",
         timeout_graceful_shutdown=_GOODBYE_S,
     )  # fmt: skip
     runner.start()
+    tasks.start()
     try:
         _Server(config).run(sockets=[door])
     finally:
         tell_systemd("STOPPING=1")
         runner.stop()
+        tasks.stop()
         journal.stop_waiting()
         Path(api_socket).unlink(missing_ok=True)
 

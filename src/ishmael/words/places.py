@@ -20,5 +20,8 @@ KEEPER_SOCKET = "/run/ishmael/keeper.sock"
 API_SOCKET = "/run/ishmael/api.sock"
 CLUSTER_LOCK = "/run/ishmael/cluster.lock"
 
+WEB_USER = "ishmael-web"
+"""User and group of the web process."""
+
 KEY_MARK = "ishmael-cluster"
 """Last word of the line in ``authorized_keys`` that is ours."""

@@ -31,6 +31,9 @@ class Remembered:
     def get(self, key: str) -> Any:
         return self.values.get(key)
 
+    def count(self, done: int, total: int, unit: str = "bytes") -> None:
+        """Counts nothing."""
+
     def put(self, key: str, value: Any) -> None:
         self.values[key] = value
 

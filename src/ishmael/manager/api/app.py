@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from ishmael.manager.api import problems
+from ishmael.manager.api import problems, stream
 from ishmael.manager.jobs.journal import Journal
 from ishmael.manager.jobs.queue import Queue
 from ishmael.manager.look import Look
@@ -77,6 +77,7 @@ def make_app(queue: Queue, journal: Journal, look: Look, version: str) -> FastAP
     )
     problems.add_to(app)
     _add_looking(app, look)
+    stream.add_to(app, PREFIX, journal, look)
     _add_jobs(app, queue, journal)
     return app
 

@@ -18,7 +18,10 @@ _STATUS: tuple[tuple[type[IshmaelError], int, str], ...] = (
     (PeerFault, 502, "The other node's fault"),
     (HostFault, 503, "This machine's fault"),
 )
-_BY_CODE = {"no-such-job": 404, "no-such-route": 404, "no-such-method": 405}
+_BY_CODE = {
+    "no-such-job": 404, "no-such-route": 404, "no-such-method": 405,
+    "not-root": 403, "only-looking": 403, "no-user-named": 403,
+}  # fmt: skip
 _PROBLEM: dict[str, Any] = {
     "type": "object",
     "required": ["type", "title", "status", "detail", "whose", "code", "hint", "findings"],
@@ -36,7 +39,7 @@ _PROBLEM: dict[str, Any] = {
 DOCUMENTED: dict[int | str, dict[str, Any]] = {
     status: {"description": title, "content": {MEDIA_TYPE: {"schema": _PROBLEM}}}
     for status, title in (
-        (404, "There is no such thing"), (405, "Not with this method"),
+        (403, "Not allowed"), (404, "There is no such thing"), (405, "Not with this method"),
         *((status, title) for _, status, title in _STATUS), (500, "A bug in Ishmael"),
     )
 }  # fmt: skip

@@ -6,14 +6,15 @@ import json
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ishmael.manager.jobs.model import UNFINISHED, Job, JobState, StepState
+from ishmael.manager.jobs.model import UNFINISHED, Amount, Job, JobState, StepState
 from ishmael.words.errors import Finding, HostFault
 
 _TABLES = """
@@ -38,6 +39,7 @@ CREATE TABLE IF NOT EXISTS events (
 """
 _AS_JSON = ("findings", "error", "result", "undone")
 _KEPT_MAX = 1000
+_REPORT_EVERY_S = 0.25
 SCHEMA_VERSION = 1
 
 
@@ -59,6 +61,10 @@ class Journal:
     def __init__(self, path: str) -> None:
         self._changed = threading.Condition()
         self._closing = False
+        self._amounts: dict[int, Amount] = {}
+        self._counting: dict[int, tuple[float, int, float]] = {}
+        self.version = 0
+        """Raised by everything that changes, to see at a glance whether to look again."""
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         try:
@@ -93,6 +99,7 @@ class Journal:
                 self._database.execute("ROLLBACK")
                 raise
             self._database.execute("COMMIT")
+            self.version += 1
             self._changed.notify_all()
 
     def add(self, work: str, arguments: dict[str, Any], override: tuple[str, ...]) -> Job:
@@ -116,15 +123,16 @@ class Journal:
         """
         with self._changed:
             row = self._database.execute("SELECT * FROM jobs WHERE id = ?", (number,)).fetchone()
+            amount = self._amounts.get(number)
         if row is None:
             raise KeyError(number)
-        return _job(row)
+        return replace(_job(row), amount=amount)
 
     def jobs(self, limit: int) -> list[Job]:
         """The newest jobs, newest first."""
         with self._changed:
             rows = self._database.execute("SELECT * FROM jobs ORDER BY id DESC LIMIT ?", (limit,)).fetchall()
-        return [_job(row) for row in rows]
+            return [replace(_job(row), amount=self._amounts.get(row["id"])) for row in rows]
 
     def unfinished(self) -> list[Job]:
         """Jobs that are not at their end: begun ones first, then the queue in its order."""
@@ -147,7 +155,27 @@ class Journal:
             )
             facts = {k: _plain(v) for k, v in changes.items() if k in ("state", "step", "step_name", "steps", "error")}
             self._event(database, number, kind, facts)
+            # What was counted belongs to the step before.
+            self._amounts.pop(number, None)
+            self._counting.pop(number, None)
         return self.job(number)
+
+    def count(self, number: int, done: int, total: int, unit: str) -> None:
+        """Note how far the current step of a job is; in memory only, and told a few times a second at most."""
+        now_s = time.monotonic()
+        with self._changed:
+            begun_s, from_, told_s = self._counting.get(number, (now_s, done, float("-inf")))
+            last = total > 0 and done >= total
+            if now_s - told_s < _REPORT_EVERY_S and not last:
+                return
+            self._counting[number] = (begun_s, from_, now_s)
+            rate = (done - from_) / (now_s - begun_s) if now_s > begun_s else 0.0
+            left_s = (total - done) / rate if rate > 0 and total >= done else None
+            self._amounts[number] = Amount(
+                done, total, unit, round(rate, 1), None if left_s is None else round(left_s, 1)
+            )
+            self.version += 1
+            self._changed.notify_all()
 
     def _event(self, database: sqlite3.Connection, number: int, kind: str, facts: dict[str, Any]) -> None:
         database.execute(
@@ -198,9 +226,11 @@ class Journal:
 
         def changed() -> bool:
             row = self._database.execute("SELECT revision, state FROM jobs WHERE id = ?", (number,)).fetchone()
-            return self._closing or row is None or row["revision"] > after or row["state"] not in UNFINISHED
+            counted = self._amounts.get(number) != before
+            return self._closing or row is None or row["revision"] > after or row["state"] not in UNFINISHED or counted
 
         with self._changed:
+            before = self._amounts.get(number)
             self._changed.wait_for(changed, timeout=limit_s)
         return self.job(number)
 
@@ -214,6 +244,11 @@ class Journal:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
+
+    @property
+    def closing(self) -> bool:
+        """The manager ends."""
+        return self._closing
 
     def wake(self) -> None:
         """Let everyone who waits look again."""
@@ -234,6 +269,10 @@ class JournalNotes:
     def put(self, key: str, value: Any) -> None:
         """Note a JSON value; on disk when this returns."""
         self._journal.put_note(self._number, key, value)
+
+    def count(self, done: int, total: int, unit: str = "bytes") -> None:
+        """Say how far the current step is."""
+        self._journal.count(self._number, done, total, unit)
 
 
 def _plain(value: Any) -> Any:

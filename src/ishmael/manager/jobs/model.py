@@ -39,6 +39,24 @@ class StepState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Amount:
+    """How far the current step is, where that can be counted.
+
+    Args:
+        done, total: in ``unit``; ``total`` 0 while unknown.
+        unit: ``bytes`` or another plural.
+        rate: per second, over the step so far.
+        remaining_s: estimate of the time left, in seconds; None while unknown.
+    """
+
+    done: int
+    total: int
+    unit: str = "bytes"
+    rate: float = 0.0
+    remaining_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One job.
 
@@ -56,6 +74,7 @@ class Job:
         result: what the finished job hands out.
         undone: names of the steps that were taken back.
         revision: raised by every change, to wait for the next.
+        amount: how far the current step is; not kept across a restart.
         created_at, ended_at: wall time, ISO 8601, UTC; for showing only.
     """
 
@@ -74,6 +93,7 @@ class Job:
     revision: int = 1
     created_at: str = ""
     ended_at: str = ""
+    amount: Amount | None = None
 
     @property
     def progress(self) -> str:
@@ -97,6 +117,7 @@ class Job:
             "error": dict(self.error) if self.error else None,
             "result": dict(self.result),
             "undone": list(self.undone),
+            "amount": asdict(self.amount) if self.amount else None,
             "revision": self.revision,
             "created_at": self.created_at,
             "ended_at": self.ended_at or None,

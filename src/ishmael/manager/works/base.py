@@ -38,6 +38,16 @@ class Notes(Protocol):
         """Note a JSON value."""
         ...
 
+    def count(self, done: int, total: int, unit: str = "bytes") -> None:
+        """Say how far the current step is: cheap, call it as often as you like.
+
+        Args:
+            done: so far, in ``unit``.
+            total: of all; 0 while unknown.
+            unit: what is counted, in the plural.
+        """
+        ...
+
 
 class Work(Protocol):
     """One kind of job, made for one set of arguments."""

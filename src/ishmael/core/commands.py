@@ -83,9 +83,16 @@ class WarmWorkload:
 
 @dataclass(frozen=True, slots=True)
 class SetSynchronous:
-    """Switch synchronous replication; ends with ``SynchronousEnded`` once it is true for every later commit."""
+    """Switch synchronous replication; ends with ``SynchronousEnded`` once it is true for every later commit.
+
+    Args:
+        on: commits wait for the slave.
+        once_caught_up: not before the slave streams with little lag, however long that takes: commits must not wait for
+            a slave that has hours to catch up. Another ``SetSynchronous`` or ``CloseWorkload`` ends the waiting.
+    """
 
     on: bool
+    once_caught_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)

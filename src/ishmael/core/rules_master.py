@@ -169,7 +169,7 @@ def wants_synchronous(s: State) -> bool:
 def set_synchronous(s: State, out: Outbox) -> None:
     """Rule 2: commits wait for the slave from now on."""
     s.synchronous_wanted = True
-    out.do(do.SetSynchronous(True))
+    out.do(do.SetSynchronous(True, once_caught_up=True))
 
 
 def slave_becomes_fit(s: State) -> bool:

@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from ishmael.core import commands as do
@@ -17,11 +16,14 @@ from ishmael.core.machine import step
 from ishmael.core.messages import Beat, Message, message_to_bytes
 from ishmael.core.state import Config, State
 from ishmael.keeper.address import AddressLease
+from ishmael.keeper.both import Both
 from ishmael.keeper.corosync import Corosync
+from ishmael.keeper.database import DatabaseLink
 from ishmael.keeper.disk import Disk
 from ishmael.keeper.eventlist import EventList
 from ishmael.keeper.netlink import NetworkWatch
 from ishmael.keeper.objections import Objections
+from ishmael.keeper.places import Places
 from ishmael.keeper.recorder import FlightRecorder
 from ishmael.keeper.say import say
 from ishmael.keeper.services import Services
@@ -31,6 +33,8 @@ from ishmael.words.profile import Profile
 from ishmael.words.settings import Settings
 
 _OUTBOX_MAX = 16
+_DATABASE_OPEN_MS = 60_000
+"""A database that recovers from a crash may take its time; then it is reported, and goes on."""
 
 
 def monotonic_ms() -> int:
@@ -47,12 +51,12 @@ class Driver:
     """Holds the state and the drivers.
 
     Args:
-        var: directory of the record and the logs.
+        places: where the files are.
 
     ``answer`` is called to answer an ask; ``generation`` counts how often sockets were opened anew.
     """
 
-    def __init__(self, var: Path) -> None:
+    def __init__(self, places: Places) -> None:
         self.state = State()
         self.settings: Settings | None = None
         self.corosync = Corosync("ishmael")
@@ -60,11 +64,18 @@ class Driver:
         self.wires: Wires | None = None
         self.lease: AddressLease | None = None
         self.watch: NetworkWatch | None = None
-        self.services = Services(self._services_ended)
+        self._places = places
+        self._both = Both(self._workload_ended)
+        self.services = Services(lambda opened, failures: self._both.end("services", opened, failures))
+        self.database = DatabaseLink(
+            places.dbwatch, monotonic_ms, self._database_ended,
+            lambda on: self.feed(ev.SynchronousEnded(on, True)),
+            lambda in_step, why: self.feed(ev.DataReported(in_step, why)),
+        )  # fmt: skip
         self.recorder = FlightRecorder()
         self.objections = Objections(monotonic_ms, lambda why: self.feed(ev.FitnessObjected(why)))
-        self.events = EventList(var / "events.jsonl", self.disk)
-        self._record_path = var / "record"
+        self.events = EventList(places.var / "events.jsonl", self.disk)
+        self._record_path = places.var / "record"
         self.answer: Callable[[do.Answer], None] = _nobody
         self.generation = 0
         self._inbox: deque[ev.Event] = deque()
@@ -86,13 +97,14 @@ class Driver:
         self._rewire(settings if me is not None else None, host_name)
         self.settings = settings if me is not None else None
         self.services.profile = profile or Profile("none")
+        peer_id = peer.id if settings and me and (peer := settings.peer_of(me.id)) else 0
+        self.database.configure(managed=me is not None and self._places.database.exists(), peer=peer_id)
         if settings is None or me is None:
             return ev.Configured(Config())
-        peer = settings.peer_of(me.id)
         return ev.Configured(
             Config(
                 me=me.id,
-                peer=peer.id if peer is not None else 0,
+                peer=peer_id,
                 references=settings.references,
                 dial_tone_first=settings.policy == "dial-tone-first",
                 times=settings.times,
@@ -146,9 +158,13 @@ class Driver:
         if self.wires is not None and not facts.suspects(self.state):
             self.wires.stop_listening()
         self.objections.expire()
+        self.database.tick()
         self.feed(ev.Ticked(boot_ms()))
 
-    def _services_ended(self, opened: bool, failures: list[str]) -> None:
+    def _database_ended(self, opened: bool, why: str) -> None:
+        self._both.end("database", opened, [f"database: {why}"] if why else [])
+
+    def _workload_ended(self, opened: bool, failures: list[str]) -> None:
         self.feed(ev.WorkloadEnded(opened, not failures, "; ".join(failures)))
 
     # --- commands out -----------------------------------------------------------------------------------------------
@@ -215,15 +231,29 @@ class Driver:
             self.wires.discard()
 
     def _open(self, _command: do.OpenWorkload) -> None:
+        self._both.begin(True, *self._parts())
+        if self.database.managed:
+            self.database.open(_DATABASE_OPEN_MS)
         self.services.open()
 
     def _close(self, command: do.CloseWorkload) -> None:
+        self._both.begin(False, *self._parts())
+        if self.database.managed:
+            self.database.close(command.limit_ms)
         self.services.close(command.limit_ms)
 
+    def _parts(self) -> tuple[str, ...]:
+        return ("services", "database") if self.database.managed else ("services",)
+
     def _warm(self, _command: do.WarmWorkload) -> None:
+        if self.database.managed:
+            self.database.warm()
         self.services.warm()
 
     def _synchronous(self, command: do.SetSynchronous) -> None:
+        if self.database.managed:
+            self.database.synchronous(command.on, once_caught_up=command.once_caught_up)
+            return
         # A workload without replicated data is in step by definition: there is nothing to lose.
         self.feed(ev.SynchronousEnded(command.on, True))
         self.feed(ev.DataReported(True))

@@ -47,7 +47,7 @@ class Loop:
     def __init__(self, places: Places, host_name: str) -> None:
         self._places = places
         self._host_name = host_name
-        self.driver = Driver(places.var)
+        self.driver = Driver(places)
         at_once = {
             "status": self._status, "reload": self._reload, "recorder": self._recorder,
             "fitness-objection": self.driver.objections.take,
@@ -191,6 +191,8 @@ class Loop:
         driver = self.driver
         wanted: dict[int, Callable[[], None]] = dict.fromkeys(driver.corosync.fds(), self._on_corosync)
         wanted |= dict.fromkeys(driver.services.fds(), lambda: None)
+        if driver.database.fd >= 0:
+            wanted[driver.database.fd] = driver.database.read
         if self._units.fd >= 0:
             wanted[self._units.fd] = self._units.read
         wanted[driver.disk.records.fileno()] = self._on_records
@@ -200,7 +202,7 @@ class Loop:
             for network, port in driver.wires.ports.items():
                 wanted[port.fileno()] = partial(self._on_frames, network)
         processes = bool(driver.services.fds()) or self._units.fd >= 0
-        now = (driver.generation, *wanted)
+        now = (driver.generation + driver.database.generation, *wanted)
         if now == self._wired and not processes:
             return
         for fd in self._wired[1:]:
@@ -285,7 +287,10 @@ class Loop:
 
     def _status(self, _ask: dict[str, Any]) -> dict[str, Any]:
         driver = self.driver
-        return {"ok": True, "status": report(driver.state, driver.settings, self._units.states, __version__)}
+        return {
+            "ok": True,
+            "status": report(driver.state, driver.settings, self._units.states, driver.database.facts, __version__),
+        }
 
     def _recorder(self, _ask: dict[str, Any]) -> dict[str, Any]:
         return {"ok": True, "events": self.driver.recorder.dump()}

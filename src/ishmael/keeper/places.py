@@ -25,6 +25,16 @@ class Places:
         return self.root / "etc/ishmael/profile.toml"
 
     @property
+    def database(self) -> Path:
+        """Names the replicated database, where there is one."""
+        return self.root / "etc/ishmael/database.json"
+
+    @property
+    def dbwatch(self) -> Path:
+        """The socket of the program that watches over the database."""
+        return self.root / "run/ishmael/dbwatch.sock"
+
+    @property
     def var(self) -> Path:
         """The record and the event list."""
         return self.root / "var/lib/ishmael"

@@ -13,13 +13,16 @@ from ishmael.words.settings import Settings
 STATUS_SCHEMA = 1
 
 
-def report(s: State, settings: Settings | None, units: dict[str, str], version: str) -> dict[str, Any]:
+def report(
+    s: State, settings: Settings | None, units: dict[str, str], database: dict[str, Any], version: str
+) -> dict[str, Any]:
     """The status object of the control socket (docs/reference/control.md).
 
     Args:
         s: the core's state.
         settings: of the cluster, if set up.
         units: systemd states of the workload's units by name.
+        database: what the watch over the database found last; empty without one.
         version: of this program.
     """
     me = settings.node(s.config.me) if settings is not None else None
@@ -51,6 +54,7 @@ def report(s: State, settings: Settings | None, units: dict[str, str], version: 
         "quorate": s.quorate,
         "sees_reference": facts.sees_reference(s),
         "hold": s.hold,
+        "database": database,
         "objection": s.objection,
         "version": version,
     }

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from ishmael.lab import faults, trial
+from ishmael.lab import faults, soak_data, trial
 from ishmael.lab.bench.commands import Listing, lab_at_work
 from ishmael.lab.faults import Fault
 from ishmael.lab.measure import spread
@@ -60,6 +60,35 @@ def fault(
     lines = (f"{key}: {of['runs']} runs, {of['not_allowed']} not allowed" for key, of in summary.items())
     emit(as_json, {"summary": summary}, *lines)
     if any(of["not_allowed"] for of in summary.values()):
+        raise typer.Exit(EXIT_NOT_ALLOWED)
+
+
+@app.command()
+def data(
+    runs: Annotated[int, typer.Option("--runs", min=1, help="How many power cuts.")] = 50,
+    results: Annotated[
+        Optional[Path],  # noqa: UP045 - Typer reads it at run time
+        typer.Option("--resume", dir_okay=False, help="File of results, one object a run: go on where it ends."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Draws the moments of the cuts.")] = 1,
+    lab_name: LabName = DEFAULT_NAME,
+    as_json: Json = False,
+) -> None:
+    """Cut the master's power while rows are written over the cluster IP, and count the acknowledged ones afterwards.
+
+    Each run says what the master had promised just before. Exit code 5 when an acknowledged row is missing.
+    """
+    need_root()
+    done = _read(results)
+    lab = LabPlan(lab_name)
+    with lab_at_work(lab):
+        for seen in soak_data.runs(lab, runs, seed, {int(one["run"]) for one in done}):
+            done.append(seen)
+            _write(results, seen, as_json=as_json)
+            say(soak_data.line(seen))
+    summary = soak_data.summary(done)
+    emit(as_json, {"summary": summary}, *(f"{key}: {value}" for key, value in summary.items()))
+    if summary["lost_acknowledged"]["max"] or summary["failed"]:
         raise typer.Exit(EXIT_NOT_ALLOWED)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ishmael.lab import plan, state
+from ishmael.lab import database, plan, state
 from ishmael.lab.lifecycle import nodes_of
 from ishmael.lab.node import Node
 from ishmael.lab.plan import LabPlan
@@ -38,11 +38,15 @@ def lab_status(lab: LabPlan) -> dict[str, Any]:
         "cluster_ip": plan.CLUSTER_IP,
         "web": None,
         "smtp_dir": None,
-        "db_url": None,
+        "db_url": database.URL if any(_has_database(node) for node in nodes_of(lab)) else None,
         "package": now.package if now else "",
         "fault": now.last_fault if now else "",
         "fault_node": now.last_fault_node if now else "",
     }
+
+
+def _has_database(node: Node) -> bool:
+    return node.init_pid is not None and database.is_there(node)
 
 
 def _node(node: Node) -> dict[str, Any]:

@@ -33,6 +33,23 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
+class DatabaseWanted:
+    """The database that both nodes keep in step, when PostgreSQL is installed.
+
+    Args:
+        engine: ``postgresql``.
+        cluster: name of the PostgreSQL cluster; adopted when there is one, else made.
+        required: a node without PostgreSQL is refused; else it works without a replicated database.
+        keep_mb: how much log the master keeps for a slave that is away; one that is away for longer is copied anew.
+    """
+
+    engine: str = "postgresql"
+    cluster: str = "main"
+    required: bool = False
+    keep_mb: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """A workload.
 
@@ -41,12 +58,14 @@ class Profile:
         units: in start order; closed in reverse.
         on_open: commands (argument lists) run on the master once the cluster IP is up; a failure is reported only.
         command_ms: time limit of each command.
+        database: kept in step on both nodes, or None.
     """
 
     name: str
     units: tuple[Unit, ...] = ()
     on_open: tuple[tuple[str, ...], ...] = ()
     command_ms: int = 5000
+    database: DatabaseWanted | None = None
 
 
 def profile_from_toml(text: str) -> Profile:
@@ -70,7 +89,21 @@ def _from_mapping(raw: Mapping[str, Any]) -> Profile:
         raise ValueError(f"schema must be {PROFILE_SCHEMA}")
     units = tuple(_unit(entry) for entry in values.pop("units", ()))
     on_open = tuple(tuple(str(word) for word in argv) for argv in values.pop("on_open", ()))
-    return Profile(units=units, on_open=on_open, **values)
+    database = values.pop("database", None)
+    return Profile(units=units, on_open=on_open, database=None if database is None else _database(database), **values)
+
+
+def _database(raw: Mapping[str, Any]) -> DatabaseWanted:
+    wanted = DatabaseWanted(**raw)
+    if wanted.engine != "postgresql":
+        raise ValueError(f"the engine of the database is {wanted.engine!r}, not postgresql")
+    if not isinstance(wanted.cluster, str) or not wanted.cluster.isidentifier():
+        raise ValueError(f"{wanted.cluster!r} is no name of a database cluster")
+    if type(wanted.required) is not bool:
+        raise ValueError("required of the database is neither true nor false")
+    if type(wanted.keep_mb) is not int or not 64 <= wanted.keep_mb <= 1_000_000:
+        raise ValueError("keep_mb of the database is no number from 64 to 1000000")
+    return wanted
 
 
 def _unit(raw: Mapping[str, Any]) -> Unit:

@@ -46,7 +46,7 @@ def status_object(
         "grade": seen.get("grade"),
         "grade_missing": list(seen.get("grade_missing") or []),
         "nodes": nodes,
-        "sync": {"db_lag_bytes": None, "canary_age_ms": None, "file_lag_ms": None, "differing": []},
+        "sync": {**_data(seen.get("database") or {}), "file_lag_ms": None, "differing": []},
         "failover_possible": bool(seen.get("failover_possible")) and keeper is not None,
         "failover_blocked_by": blocked,
         "keeper": keeper is not None,
@@ -57,6 +57,16 @@ def status_object(
         "since": seen.get("since"),
         "version": seen.get("version"),
     }
+
+
+def _data(found: Mapping[str, Any]) -> dict[str, Any]:
+    """How far the slave's database is; nulls where there is none, or nothing is known."""
+    promoted_ms = found.get("promoted_ms")
+    return {
+        "db_lag_bytes": found.get("lag_bytes"), "canary_age_ms": found.get("canary_age_ms"),
+        "promotion_ms": promoted_ms if isinstance(promoted_ms, int) and promoted_ms >= 0 else None,
+        "synchronous": found.get("synchronous"),
+    }  # fmt: skip
 
 
 def cluster_state(seen: Mapping[str, Any], settings: Settings | None, *, prepared: bool) -> ClusterState:

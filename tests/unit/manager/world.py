@@ -8,10 +8,12 @@ from contextlib import nullcontext
 from typing import Any
 
 from ishmael.manager.door.answers import Door
+from ishmael.manager.ports.database import Pairing
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.ports.network import Nic, Route
 from ishmael.manager.ports.node import KeyPair, Peer
 from ishmael.words import errors, places
+from ishmael.words.database import Database
 from ishmael.words.errors import HostFault, PeerFault, RequestRefused
 from ishmael.words.roles import Role
 from ishmael.words.settings import Settings, settings_from_toml
@@ -170,6 +172,43 @@ class VirtualClock:
         self.time_s += seconds
 
 
+class MemoryDatabases:
+    """A PostgreSQL that is installed when a test says so; joining takes a look or two."""
+
+    def __init__(self) -> None:
+        self.version = ""
+        self.paired: Pairing | None = None
+        self.join_state: dict[str, Any] = {"state": "none"}
+        self.looks = 0
+        self.fails = ""
+
+    def installed(self) -> str:
+        return self.version
+
+    def managed(self) -> Database | None:
+        return Database(self.version, "main", 5432) if self.paired is not None else None
+
+    def is_prepared(self, pairing: Pairing) -> bool:
+        return self.paired == pairing
+
+    def prepare(self, pairing: Pairing, *, master: bool) -> None:
+        self.paired = pairing
+
+    def release(self) -> None:
+        self.paired = None
+
+    def join(self, key: str) -> None:
+        self.looks = 0
+        self.join_state = {"state": "running", "key": key, "rung": "copy", "bytes_moved": 0, "bytes_total": 1000}
+
+    def joined(self) -> Mapping[str, Any]:
+        self.looks += 1
+        if self.join_state["state"] == "running" and self.looks > 2:
+            self.join_state = {**self.join_state, "state": "failed" if self.fails else "done", "bytes_moved": 1000}
+            self.join_state["error"] = {"code": self.fails, "message": "It failed."} if self.fails else None
+        return self.join_state
+
+
 class Machine:
     """One machine with all its ports."""
 
@@ -178,6 +217,7 @@ class Machine:
         self.files, self.services, self.network = MemoryFiles(), MemoryServices(), MemoryNetwork(number)
         self.keys, self.host, self.keeper = MemoryKeys(), MemoryHost(self.name), MemoryKeeper(self)
         self.corosync = MemoryCorosync(self)
+        self.database = MemoryDatabases()
         self.files.write(
             "/etc/ssh/ssh_host_ed25519_key.pub", f"{HOST_KEYS[self.name]} root@{self.name}\n".encode(), 0o644
         )
@@ -194,7 +234,7 @@ class Machine:
     def hands(self) -> Hands:
         return Hands(
             self.files, self.keeper, self.services, self.network, MemoryNode(self), self.keys, self.corosync,
-            self.host, self.world.clock,
+            self.host, self.world.clock, self.database,
         )  # fmt: skip
 
     @property

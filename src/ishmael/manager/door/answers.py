@@ -7,8 +7,10 @@ import binascii
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
+from ishmael.manager.door import database
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.works import machine
 from ishmael.manager.works.corosync_conf import KEY_BYTES
@@ -95,6 +97,9 @@ class Door:
             "install": self._locked(self._install),
             "start": self._locked(self._start),
             "withdraw": self._locked(self._withdraw),
+            "database-status": partial(database.status, hands),
+            "database-prepare": self._locked(partial(database.prepare, hands)),
+            "database-join": self._locked(partial(database.join, hands)),
         }
 
     def answer(self, raw: Any) -> dict[str, Any]:

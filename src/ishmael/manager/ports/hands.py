@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ishmael.manager.ports.clock import Clock
 from ishmael.manager.ports.corosync import Corosync
+from ishmael.manager.ports.database import Databases
 from ishmael.manager.ports.files import Files
 from ishmael.manager.ports.host import Host
 from ishmael.manager.ports.keeper import Keeper
@@ -27,3 +28,4 @@ class Hands:
     corosync: Corosync
     host: Host
     clock: Clock
+    database: Databases

@@ -7,6 +7,7 @@ from typing import Any
 
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.works.base import Arguments, Notes, Step
+from ishmael.manager.works.database_steps import DatabaseSteps
 from ishmael.manager.works.joining import Joining, standing_as_master
 from ishmael.manager.works.meeting import Meeting, Wanted
 from ishmael.words.errors import Finding
@@ -30,6 +31,7 @@ class AddSlave:
         self._internal_ip = given.text("internal_ip")
         given.close()
         self._joining = Joining(hands, notes)
+        self._database = DatabaseSteps(hands, notes, self._joining)
         self._facts: dict[str, Any] = {}
 
     def check(self) -> list[Finding]:
@@ -72,6 +74,7 @@ class AddSlave:
             ),
             Step("start Corosync on both nodes", join.are_members, join.start_corosync),
             Step("write the settings of two nodes", join.settings_written, join.write_settings, join.restore_settings),
+            *self._database.steps(),
             Step("start the slave's keeper", join.takes_part, join.start_keeper),
             Step("admit the slave", join.is_admitted, join.admit, join.dismiss),
             Step("wait until the slave is fit", join.is_fit, join.await_fit),
@@ -79,5 +82,11 @@ class AddSlave:
 
     def result(self) -> Mapping[str, Any]:
         """Who was added."""
-        slave = self._joining.slave
-        return {"slave": slave.name, "node": slave.id, "bytes_moved": self._notes.get("bytes_moved") or 0}
+        slave, database = self._joining.slave, self._database.result()
+        files = int(self._notes.get("bytes_moved") or 0)
+        return {
+            "slave": slave.name,
+            "node": slave.id,
+            "bytes_moved": files + database["bytes_moved"],
+            "database": database,
+        }

@@ -7,6 +7,7 @@ from typing import Any
 
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.works.base import Arguments, Notes, Step
+from ishmael.manager.works.database_steps import DatabaseSteps
 from ishmael.manager.works.joining import Joining, standing_as_master
 from ishmael.manager.works.meeting import Meeting, Wanted
 from ishmael.manager.works.ssh_keys import pinned
@@ -34,6 +35,7 @@ class ReAdd:
         self._internal_ip = given.text("internal_ip", "")
         given.close()
         self._joining = Joining(hands, notes)
+        self._database = DatabaseSteps(hands, notes, self._joining)
         self._facts: dict[str, Any] = {}
 
     def check(self) -> list[Finding]:
@@ -87,6 +89,7 @@ class ReAdd:
             Step("write Corosync's configuration", join.corosync_written, join.write_corosync, join.restore_corosync),
             Step("start Corosync on both nodes", join.are_members, join.start_corosync),
             Step("write the settings", join.settings_written, join.write_settings, join.restore_settings),
+            *self._database.steps(),
             Step("start the node's keeper", join.takes_part, join.start_keeper),
             Step("admit the node", join.is_admitted, join.admit),
             Step("wait until the node is fit", join.is_fit, join.await_fit),
@@ -95,5 +98,8 @@ class ReAdd:
     def result(self) -> Mapping[str, Any]:
         """Who was brought back, and what it took."""
         slave = self._joining.slave
-        moved = self._notes.get("bytes_moved") or 0
-        return {"slave": slave.name, "node": slave.id, "rung": "none", "bytes_moved": moved}
+        moved, database = int(self._notes.get("bytes_moved") or 0), self._database.result()
+        return {
+            "slave": slave.name, "node": slave.id, "rung": database["rung"],
+            "bytes_moved": moved + database["bytes_moved"], "salvage": database["salvage"], "database": database,
+        }  # fmt: skip

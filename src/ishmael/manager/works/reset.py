@@ -94,6 +94,7 @@ def leave(hands: Hands, *, keep_door: bool) -> list[Step]:
         Step(
             "forget the kernel's network switches", lambda: gone(places.SYSCTL), lambda: machine.forget_switches(hands)
         ),
+        Step("give the database back to the machine", lambda: hands.database.managed() is None, hands.database.release),
         Step(
             "give the workload back to the machine",
             lambda: machine.workload_is_back(hands),

@@ -6,11 +6,13 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ishmael.manager.ports.database import Pairing
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.ports.network import Nic
 from ishmael.manager.works import machine
 from ishmael.manager.works.base import Arguments, Notes, Step, wait_until
 from ishmael.manager.works.corosync_conf import KEY_BYTES, corosync_conf
+from ishmael.manager.works.database import check_database, pairing, wanted_by
 from ishmael.manager.works.ssh_keys import PublicKey, known_hosts, read_public_key
 from ishmael.words import places
 from ishmael.words.errors import Finding, HostFault, IshmaelError
@@ -148,6 +150,7 @@ class SetUpMaster:
             findings.append(Finding("profile", "no-such-profile", message, f"See {places.SHIPPED_PROFILES}."))
         else:
             findings += units_missing(machine.missing_units(hands, machine.profile_units(profile)), "")
+            findings += check_database(hands, profile)
         try:
             hands.keeper.status()
         except IshmaelError as error:
@@ -267,6 +270,7 @@ class SetUpMaster:
                 lambda: machine.hand_workload_over(hands, self._profile_text()),
                 lambda: machine.take_workload_back(hands),
             ),
+            *self._database_steps(),
             Step(
                 "write the settings",
                 self._settings_written,
@@ -274,6 +278,24 @@ class SetUpMaster:
                 lambda: machine.remove_settings(hands),
             ),
             Step("form the cluster and take the cluster IP", self._is_master, self._form, hands.keeper.forget),
+        ]
+
+    def _database_steps(self) -> list[Step]:
+        hands, profile = self._hands, machine.shipped_profile(self._hands, self._profile)
+        wanted = wanted_by(profile) if profile is not None else None
+        if wanted is None or not hands.database.installed():
+            return []
+
+        def paired() -> Pairing:
+            return pairing(hands, _parsed(self._text().decode()), 1, wanted)
+
+        return [
+            Step(
+                "make the database ready to be followed",
+                lambda: hands.database.managed() is not None and hands.database.is_prepared(paired()),
+                lambda: hands.database.prepare(paired(), master=True),
+                hands.database.release,
+            )
         ]
 
     def result(self) -> Mapping[str, Any]:

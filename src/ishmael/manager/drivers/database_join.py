@@ -1,0 +1,310 @@
+"""Join this node's database to the master's: the ladder follow, rewind, copy. A program of its own (systemd-run).
+
+It goes on while the job that asked is cut off, and says how far it is in a file. The old data is kept until a higher
+rung has carried: nothing is removed before the server streams from the master.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ishmael.manager.drivers.files import DiskFiles
+from ishmael.manager.drivers.host import ThisHost
+from ishmael.manager.drivers.joinstate import JoinState
+from ishmael.manager.drivers.pgtools import (
+    Control,
+    Master,
+    Source,
+    control_of,
+    copy_with_progress,
+    free_bytes,
+    transactions_after,
+)
+from ishmael.manager.drivers.postgres import source_of
+from ishmael.manager.drivers.programs import run, words_of
+from ishmael.manager.drivers.salvage import keep_directory, keep_rows
+from ishmael.manager.ports.database import Pairing
+from ishmael.words import places
+from ishmael.words.database import (
+    ADMIN_ROLE,
+    OWN_DATABASE,
+    REWINDING,
+    SOCKETS,
+    Database,
+    application_name,
+    database_from_bytes,
+)
+from ishmael.words.errors import HostFault, IshmaelError
+from ishmael.words.profile import DatabaseWanted, profile_from_toml
+from ishmael.words.settings import settings_from_toml
+
+_STREAM_LIMIT_S = 30.0
+_FOLLOW_LIMIT_S = 12.0
+_COPIED = "ishmael-copied"
+"""Lies in a copy that is complete; without it what lies there is half of one."""
+_SPARE_BYTES = 256_000_000
+
+
+class Ladder:
+    """One attempt.
+
+    Args:
+        database: this node's cluster.
+        source: the master's server.
+        slot: what the master keeps log for this node under.
+        state: where the progress goes.
+    """
+
+    def __init__(self, database: Database, source: Source, slot: str, state: JoinState) -> None:
+        self._database, self._source, self._slot, self._state = database, source, slot, state
+        self._data = Path(database.data)
+        self._new = self._data.with_name(f"{self._data.name}.ishmael-new")
+        self._old = self._data.with_name(f"{self._data.name}.ishmael-old")
+        self._tried: list[str] = []
+
+    def climb(self) -> None:
+        """Go up until the server streams.
+
+        Raises:
+            IshmaelError: the last rung did not carry either.
+        """
+        self._mend()
+        master = self._source.look()
+        self._stop()
+        control = control_of(self._database)
+        related = control is not None and control.system == master.system and not (self._data / REWINDING).exists()
+        if control is not None and related:
+            follows = (self._data / "standby.signal").exists()
+            if self._may_follow(control, master, follows=follows) and self._try("follow", lambda: self._follow(master)):
+                return
+            if (
+                control.timeline in master.forks
+                and not follows
+                and self._try("rewind", lambda: self._rewind(control, master))
+            ):
+                return
+        self._rung("copy")
+        self._copy(known=related)
+
+    def _rung(self, name: str) -> None:
+        self._state.change(rung=name, tried=[*self._tried], bytes_moved=0, bytes_total=0)
+
+    def _try(self, name: str, act: Any) -> bool:
+        self._rung(name)
+        try:
+            act()
+        except IshmaelError as error:
+            print(f"{name}: {error.message}", flush=True)
+            self._tried.append(f"{name}: {error.message}")
+            self._stop()
+            return False
+        return True
+
+    def _may_follow(self, control: Control, master: Master, *, follows: bool) -> bool:
+        """Nothing here that the master does not have: it is a follower, or stopped before the master's timeline began."""
+        if follows:
+            return control.timeline == master.timeline or control.timeline in master.forks
+        fork = master.forks.get(control.timeline)
+        if fork is None:
+            return False
+        more, _ = transactions_after(self._database, control.timeline, fork)
+        if more:
+            self._tried.append("follow: this node's log goes on beyond the point where the master's history begins")
+        return not more
+
+    # --- rungs ------------------------------------------------------------------------------------------------------
+
+    def _follow(self, master: Master) -> None:
+        before = self._source.look().position
+        self._write_signal(self._data)
+        self._stream(_FOLLOW_LIMIT_S)
+        fork = max(master.forks.values(), default=master.position)
+        self._moved(max(0, before - fork), max(0, before - fork))
+
+    def _rewind(self, control: Control, master: Master) -> None:
+        self._salvage(control, master)
+        (self._data / REWINDING).write_text("pg_rewind is at work here\n", encoding="ascii")
+        os.sync()
+        argv = [
+            *(f"{self._database.programs}/pg_rewind", f"--target-pgdata={self._data}", "--progress"),
+            f"--config-file={self._database.etc}/postgresql.conf",
+            f"--source-server={self._source.conninfo} dbname={OWN_DATABASE}",
+        ]
+        copy_with_progress(argv, self._moved, what="pg_rewind failed")
+        self._write_signal(self._data)
+        (self._data / REWINDING).unlink(missing_ok=True)
+        os.sync()
+        self._stream(_STREAM_LIMIT_S)
+
+    def _salvage(self, control: Control, master: Master) -> None:
+        """Rows of transactions that the master lacks are kept aside; when that fails the whole directory is."""
+        fork = master.forks[control.timeline]
+        _, committed = transactions_after(self._database, control.timeline, fork)
+        if committed:
+            name = keep_rows(self._database, control.timeline, fork)
+            if name:
+                self._state.change(salvage=name)
+
+    def _copy(self, *, known: bool) -> None:
+        """Copy everything into a new directory, then put it in the old one's place."""
+        shutil.rmtree(self._new, ignore_errors=True)
+        argv = [
+            *(f"{self._database.programs}/pg_basebackup", f"--pgdata={self._new}", "--progress", "--checkpoint=fast"),
+            *("--wal-method=stream", f"--slot={self._slot}", f"--dbname={self._source.conninfo}"),
+        ]
+        copy_with_progress(argv, self._checked, what="pg_basebackup failed")
+        self._write_signal(self._new)
+        (self._new / _COPIED).write_text("complete\n", encoding="ascii")
+        os.sync()
+        self._swap()
+        self._stream(_STREAM_LIMIT_S)
+        self._retire_old(known=known)
+
+    def _checked(self, copied: int, total: int) -> None:
+        if total - copied > free_bytes(self._data.parent) + _SPARE_BYTES:
+            raise HostFault(
+                "disk-full",
+                f"The master's database has {total // 1_000_000} MB; that does not fit on this node's disk.",
+                f"Make room below {self._data.parent}.",
+            )
+        self._moved(copied, total)
+
+    def _swap(self) -> None:
+        if self._data.exists():
+            shutil.rmtree(self._old, ignore_errors=True)
+            self._data.rename(self._old)
+        self._new.rename(self._data)
+        (self._data / _COPIED).unlink()
+        os.sync()
+
+    def _mend(self) -> None:
+        """Finish, or forget, what a power cut left half done."""
+        if (self._new / _COPIED).exists():
+            self._swap()
+        shutil.rmtree(self._new, ignore_errors=True)
+        if not self._data.exists() and self._old.exists():
+            self._old.rename(self._data)
+
+    def _retire_old(self, *, known: bool) -> None:
+        """The copy carries. What was here before goes, unless it may hold what the master lacks."""
+        if not self._old.exists():
+            return
+        if self._database.made and not known:
+            shutil.rmtree(self._old)
+            DiskFiles().write(places.DATABASE, _own(self._database).to_bytes(), 0o644)
+            return
+        self._state.change(salvage=keep_directory(self._database, self._old))
+
+    # --- the server -------------------------------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        done = run(["systemctl", "stop", self._database.unit], limit_s=120)
+        if done.returncode:
+            raise HostFault("database-failed", f"PostgreSQL does not stop: {words_of(done)}.", "See: journalctl")
+
+    def _write_signal(self, data: Path) -> None:
+        path = data / "standby.signal"
+        DiskFiles().write(str(path), b"", 0o600)
+        owner = data.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
+
+    def _stream(self, limit_s: float) -> None:
+        """Start it and wait until it streams."""
+        run(["systemctl", "reset-failed", self._database.unit])
+        run(["systemctl", "start", self._database.unit], limit_s=120)
+        deadline_s = time.monotonic() + limit_s
+        while not self._streams():
+            if time.monotonic() > deadline_s:
+                raise HostFault(
+                    "database-does-not-stream", f"The database does not stream from the master: {self._log_end()}",
+                    f"See: /var/log/postgresql/postgresql-{self._database.version}-{self._database.cluster}.log",
+                )  # fmt: skip
+            time.sleep(0.1)
+
+    def _streams(self) -> bool:
+        argv = [
+            *("psql", "--no-psqlrc", "-AtqX", f"--host={SOCKETS}", f"--port={self._database.port}"),
+            *(f"--username={ADMIN_ROLE}", f"--dbname={OWN_DATABASE}"),
+            "--command=SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'",
+        ]
+        return run(argv).stdout.strip() == b"1"
+
+    def _log_end(self) -> str:
+        path = Path(f"/var/log/postgresql/postgresql-{self._database.version}-{self._database.cluster}.log")
+        try:
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[-40:]
+        except OSError:
+            return "its log cannot be read"
+        bad = [line for line in lines if "FATAL" in line or "ERROR" in line]
+        return (bad or lines or ["its log is empty"])[-1][-300:]
+
+    def _moved(self, copied: int, total: int) -> None:
+        self._state.change(bytes_moved=copied, bytes_total=max(copied, total))
+
+
+def _own(database: Database) -> Database:
+    return Database(database.version, database.cluster, database.port, database.start)
+
+
+def pairing_of_this_node() -> Pairing:
+    """From the files on this node.
+
+    Raises:
+        HostFault: one is missing.
+    """
+    files = DiskFiles()
+    settings, profile = files.read(places.SETTINGS), files.read(places.PROFILE)
+    password = files.read(places.REPLICATION_PASSWORD)
+    if settings is None or password is None:
+        raise HostFault("not-set-up", "This node is not part of a cluster with a database.", "Re-add it.")
+    made = settings_from_toml(settings.decode())
+    me = made.named(ThisHost().name())
+    if me is None:
+        raise HostFault("not-in-settings", f"The settings know no node called {ThisHost().name()}.", "Re-add it.")
+    wanted = profile_from_toml(profile.decode()).database if profile is not None else None
+    return Pairing(wanted or DatabaseWanted(), made, me.id, password.decode())
+
+
+def main(argv: list[str]) -> int:
+    """Join.
+
+    Args:
+        argv: the key of the attempt.
+    """
+    state = JoinState()
+    if state.read().get("key") != argv[0]:
+        state.begin(argv[0])
+    with Path(places.DATABASE_LOCK).open("w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            raw = DiskFiles().read(places.DATABASE)
+            if raw is None:
+                raise HostFault("no-database", "This node has no replicated database.", "Re-add it.")
+            database, pairing = database_from_bytes(raw), pairing_of_this_node()
+            Ladder(database, Source(database, source_of(pairing)), application_name(pairing.me), state).climb()
+        except IshmaelError as error:
+            what = {"whose": error.whose, "code": error.code, "message": error.message, "hint": error.hint}
+            state.change(state="failed", error=what)
+            print(error.message, flush=True)
+            return error.exit_code
+        except OSError as error:
+            what = {
+                "whose": "host",
+                "code": "disk-failing",
+                "message": f"The disk: {error}.",
+                "hint": "See: dmesg | tail",
+            }
+            state.change(state="failed", error=what)
+            return 5
+    state.change(state="done")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -175,7 +175,7 @@ class DatabaseLink:
             self._end("")
         if self._switching and facts.get("synchronous") is self._wanted["synchronous"]:
             self._switching, self._told = False, None
-            self._switched(self._wanted["synchronous"])
+            self._switched(bool(self._wanted["synchronous"]))
         else:
             # Before the switch is done nothing proves that the slave has all.
             in_step = bool(facts.get("in_step")) and not self._switching

@@ -67,7 +67,7 @@ def main() -> int:
     threads = [threading.Thread(target=writer.run, daemon=True) for writer in writers]
     for thread in threads:
         thread.start()
-    while select.select([sys.stdin], [], [], 1.0)[0] == [] or sys.stdin.buffer.read1(1):
+    while select.select([sys.stdin], [], [], 1.0)[0] == [] or os.read(sys.stdin.fileno(), 1):
         pass
     for writer in writers:
         writer.stop = True

@@ -6,6 +6,7 @@ import pytest
 
 from ishmael.sim.main import run_seed, run_seeds
 from ishmael.sim.mutants import MUTANTS
+from ishmael.sim.schedule import Schedule
 
 _SEEDS_MAX = 400
 
@@ -15,6 +16,14 @@ def test_a_seed_is_the_same_story_every_time() -> None:
     first, second = run_seed(7), run_seed(7)
     assert first.counts == second.counts
     assert first.failure == second.failure
+
+
+@pytest.mark.parametrize("name", sorted(name for name, mutant in MUTANTS.items() if mutant.strikes))
+def test_a_written_plan_passes_with_all_defences(name: str) -> None:
+    """What a plan shows is the missing defence, and not the plan."""
+    mutant = MUTANTS[name]
+    for seed in range(5):
+        assert Schedule(seed, strikes=mutant.strikes, gold=mutant.gold).run().failure == ""
 
 
 @pytest.mark.parametrize("name", sorted(MUTANTS))

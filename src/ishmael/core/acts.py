@@ -27,7 +27,7 @@ def enter(s: State, role: Role) -> None:
     s.role, s.role_since_ms = role, s.now_ms
     s.probe, s.vacancy = ProbeSense(), VacancySense()
     s.dial_tone_ms = -1
-    s.offered, s.go = None, None
+    s.offered, s.go, s.fence = None, None, None
     if role not in (Role.SLAVE, Role.TAKING):
         s.accepted = None
     if role is not Role.SLAVE:
@@ -48,7 +48,7 @@ def drop(s: State, out: Outbox) -> None:
 
 def claim(s: State, out: Outbox, rule: str, why: str, record: Record, **facts: Any) -> None:
     """Decide to become master: the record first."""
-    deadline_ms = s.fit_until_ms if rule in ("3a", "3b") else -1
+    deadline_ms = s.fit_until_ms if rule in ("3a", "3b", "3d") else -1
     s.claim = Claim(rule, why, record, s.record, deadline_ms, s.now_ms, gap_from_ms=s.peer_ms)
     s.claim_failed = ""
     enter(s, Role.TAKING)

@@ -103,6 +103,13 @@ class Answer:
     refusal: Finding | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """Have the power switch cut the other node's power. Ends with ``FenceEnded``."""
+
+    ticket: int
+
+
 Command = (
     Send
     | Save
@@ -118,5 +125,6 @@ Command = (
     | CloseWorkload
     | WarmWorkload
     | SetSynchronous
+    | Fence
     | Answer
 )

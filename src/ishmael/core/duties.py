@@ -18,6 +18,8 @@ _SLOW = 5
 # How long one lost answer makes this node ask more often before it believes a silence.
 _LOSSY_MS = 2000
 _LOST_FOR_GOOD = 8
+# A master that does not hear its peer says and asks who holds the cluster IP: often at first, then now and then.
+_DOUBT_OFTEN_MS, _DOUBT_MS, _DOUBT_LATER_MS = 10000, 100, 1000
 
 
 def perform(s: State, out: Outbox) -> None:
@@ -73,7 +75,7 @@ def _beat(s: State, out: Outbox) -> None:
 def _unable_because(s: State) -> str:
     if s.role is not Role.SLAVE:
         return f"it is {s.role}"
-    if s.hold:
+    if facts.held(s):
         return "an admin holds takeovers"
     if s.save_failed_ms >= 0:
         return f"its record cannot be written: {s.save_failed_why}"
@@ -119,7 +121,7 @@ def _probe_peer(s: State, out: Outbox) -> None:
     if p.last_ms < 0:
         # What was seen before the first ask is no answer to it.
         p = ProbeSense(cluster_ms=p.cluster_ms)
-    silent, released, without = p.silent, p.released, p.without_cluster
+    silent, released, without, unclaimed = p.silent, p.released, p.without_cluster, p.unclaimed
     if p.last_ms >= 0:
         silent = 0 if p.life else silent + 1
         without = 0 if p.cluster else without + 1
@@ -127,7 +129,8 @@ def _probe_peer(s: State, out: Outbox) -> None:
             released = 0
         elif p.own:
             released += 1
-    s.probe = ProbeSense(s.now_ms, silent, released, without, cluster_ms=p.cluster_ms)
+        unclaimed = 0 if p.cluster else unclaimed + p.phone_life
+    s.probe = ProbeSense(s.now_ms, silent, released, without, unclaimed=unclaimed, cluster_ms=p.cluster_ms)
     if p.cluster and s.role is Role.SLAVE and "cluster-link-lost" not in s.reported:
         s.reported |= {"cluster-link-lost"}
         out.tell(
@@ -140,7 +143,8 @@ def _probe_holder(s: State, out: Outbox) -> None:
     waiting = s.role is Role.WAITING or (s.role is Role.HANDING and not s.holds)
     # Unheard, a slave that may be fit may have taken over, and only its frames could tell (a stopped virtual machine).
     unheard = s.record is not None and s.record.slave_fit and not facts.hears(s)
-    doubtful = facts.serving(s) and (s.paused_ms >= 0 or s.conflict_ms >= 0 or unheard)
+    apart = facts.serving(s) and s.config.peer != 0 and not facts.hears(s)
+    doubtful = facts.serving(s) and (s.paused_ms >= 0 or s.conflict_ms >= 0 or unheard or apart)
     if not (waiting or doubtful):
         return
     if doubtful and s.conflict_ms >= 0 and s.now_ms - s.conflict_last_ms > 1000:
@@ -148,6 +152,8 @@ def _probe_holder(s: State, out: Outbox) -> None:
     v = s.vacancy
     settled = v.unanswered >= facts.probes_needed(s) and s.now_ms - v.since_ms > 2000
     pace_ms = s.config.times.probe_ms * (_SLOW if settled else 1)
+    if apart and s.paused_ms < 0 and s.conflict_ms < 0 and not unheard:
+        pace_ms = _doubt_pace_ms(s)
     if v.last_ms >= 0 and s.now_ms - v.last_ms < pace_ms:
         return
     if v.last_ms >= 0 and facts.sees_reference(s):
@@ -158,9 +164,24 @@ def _probe_holder(s: State, out: Outbox) -> None:
     out.do(do.ProbePeer() if s.conflict_ms >= 0 else do.ProbeHolder())
 
 
+def _doubt_pace_ms(s: State) -> int:
+    return _DOUBT_MS if s.now_ms - max(s.peer_ms, s.role_since_ms) < _DOUBT_OFTEN_MS else _DOUBT_LATER_MS
+
+
+def _claim_aloud(s: State, out: Outbox) -> None:
+    """Unheard, say with every beat who holds the cluster IP: a slave that cannot reach this node may still hear that."""
+    if s.config.peer and s.record is not None and s.config.peer not in s.record.standby and not facts.hears(s):
+        maybe_fit = s.now_ms - s.granted_ms <= s.config.times.alone_ms
+        pace_ms = s.config.times.echo_ms if maybe_fit else _DOUBT_LATER_MS
+        if s.now_ms - s.claimed_ms >= pace_ms:
+            s.claimed_ms = s.now_ms
+            out.do(do.Announce())
+
+
 def _announce(s: State, out: Outbox) -> None:
     if not facts.serving(s) or s.announce_from_ms < 0 or not s.holds:
         return
+    _claim_aloud(s, out)
     at = s.announced - 1
     due_ms = (
         _ANNOUNCE_MS[at]

@@ -152,6 +152,30 @@ class FitnessObjected:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class WitnessChanged:
+    """This node's connection to the witness came or went."""
+
+    up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FenceEnded:
+    """A ``Fence`` command ended; only ``confirmed`` means that the other node is surely without power."""
+
+    ticket: int
+    confirmed: bool
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DiskProbed:
+    """The helper that writes records tried its disk; ``ok`` when what it wrote survives a power cut."""
+
+    ok: bool
+    why: str = ""
+
+
 Event = (
     Started
     | Configured
@@ -170,5 +194,8 @@ Event = (
     | SynchronousEnded
     | DataReported
     | FitnessObjected
+    | WitnessChanged
+    | FenceEnded
+    | DiskProbed
     | Ask
 )

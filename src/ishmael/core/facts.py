@@ -45,6 +45,60 @@ def isolated(s: State) -> bool:
     return s.now_ms - max(s.heard_ms, reference_ms, s.role_since_ms, grace_ms) > times.isolation_ms
 
 
+def witness_off(s: State) -> bool:
+    """Recorded as lost (rule 11): stays so through every new record until the witness is back."""
+    return s.record is not None and s.record.witness_off
+
+
+def witness_counts(s: State) -> bool:
+    """A third vote is set up, not recorded as lost, and there is a peer that might serve."""
+    record = s.record
+    in_use = s.config.witness and s.config.peer != 0 and record is not None and not record.witness_off
+    return in_use and record is not None and s.config.peer not in record.standby
+
+
+def outvoted(s: State) -> bool:
+    """Rule 1 with a witness: not quorate for ``isolation_ms``. A Corosync that is just starting has no say yet.
+
+    Without the own Corosync nothing is known of votes; a slave whose machine answers sees that this node serves.
+    """
+    if not witness_counts(s):
+        return False
+    if not s.corosync:
+        last_ms = max(s.corosync_lost_ms, s.own_address_ms, s.role_since_ms)
+        return s.corosync_lost_ms >= 0 and s.now_ms - last_ms > s.config.times.isolation_ms
+    if s.quorum_lost_ms < 0:
+        return False
+    since_ms = max(s.quorum_lost_ms, s.role_since_ms, s.corosync_ms + s.config.times.own_corosync_ms)
+    return s.now_ms - since_ms > s.config.times.isolation_ms
+
+
+def elected(s: State) -> bool:
+    """The witness, where there is one, votes for this node without its peer, long enough for that one to have let go."""
+    if not witness_counts(s):
+        return True
+    times = s.config.times
+    settled = s.now_ms - s.view_ms > times.isolation_ms + 2 * times.tick_ms + times.pause_drop_ms
+    return s.corosync and s.quorate and s.config.peer not in s.members and settled
+
+
+def has_votes(s: State) -> bool:
+    """The witness, where there is one, stands on this node's side, with or without its peer."""
+    return not witness_counts(s) or (s.corosync and s.quorate)
+
+
+def fenced(s: State) -> bool:
+    """Rule 12: the peer is surely without power, or nobody asks for that."""
+    if not s.config.fencing:
+        return True
+    return s.fence is not None and (s.fence.confirmed or (s.fence.failed != "" and s.config.fence_fallback))
+
+
+def held(s: State) -> bool:
+    """An admin's hold, set here or on the other node: its last word counts until it says otherwise."""
+    return s.hold or s.peer_hold
+
+
 def fit(s: State) -> bool:
     """This slave holds fitness: the lease in its memory has not run out."""
     return s.now_ms < s.fit_until_ms
@@ -92,6 +146,19 @@ def unanswered(s: State) -> bool:
     return s.now_ms - last_ms >= s.config.times.take_min_ms and s.probe.without_cluster >= probes_needed(s)
 
 
+def unclaimed(s: State) -> bool:
+    """Rule 3d: frames of the master arrive on the telephone network, and for long none of them claims the cluster IP.
+
+    A master that does not hear its slave announces with every beat. One that is deaf lets go and falls silent about it;
+    the lease of one whose keeper hangs has run out by then.
+    """
+    times = s.config.times
+    last_ms = max(s.peer_ms, s.probe.cluster_ms)
+    seen = 0 <= s.now_ms - s.phone_frame_ms < times.take_min_ms and s.phone_frame_ms >= 0
+    long = s.now_ms - last_ms >= times.lease_ms + times.save_ms
+    return seen and long and s.probe.unclaimed >= times.probes_when_lossy
+
+
 def seen_but_deaf(s: State) -> bool:
     """Frames of the peer arrive, and it does not answer on the telephone network: it may serve there, unseen by me."""
     recent_ms = 1000
@@ -127,7 +194,7 @@ def peer_serves(s: State) -> bool:
 
 def can_take(s: State) -> bool:
     """Nothing but the master's state stands against this slave taking over."""
-    return fit(s) and sees_reference(s) and not s.hold and not foreign_holder(s) and not in_standby(s)
+    return fit(s) and sees_reference(s) and not held(s) and not foreign_holder(s) and not in_standby(s)
 
 
 def slave_in_order(s: State) -> bool:
@@ -164,7 +231,9 @@ def ready(s: State) -> bool:
 
 def nobody_serves(s: State) -> bool:
     """Rule 8's question. A peer that is heard and idle serves no more than one that is gone."""
-    if serving(s) or not s.config.dial_tone_first or not ready(s) or not sees_reference(s) or s.hold:
+    if serving(s) or not s.config.dial_tone_first or not ready(s) or not sees_reference(s) or held(s):
+        return False
+    if not has_votes(s):
         return False
     if foreign_holder(s) or (
         hears(s) and s.peer is not None and s.peer.role in (Role.MASTER, Role.TAKING, Role.HANDING)

@@ -13,6 +13,7 @@ from ishmael.core import rules_leaving as leaving
 from ishmael.core import rules_master as master
 from ishmael.core import rules_slave as slave
 from ishmael.core import rules_waiting as waiting
+from ishmael.core import rules_witness as witness
 from ishmael.core.outbox import Outbox
 from ishmael.core.state import State
 from ishmael.words.roles import Role
@@ -165,6 +166,30 @@ RULES: tuple[Rule, ...] = (
         slave.take_released,
         "The master's machine answers, but it no longer holds the cluster IP.",
     ),
+    _row(
+        "3d",
+        (_R.SLAVE,),
+        (_R.TAKING,),
+        slave.address_unclaimed,
+        slave.take_unclaimed,
+        "The master is seen on the telephone network and no longer claims the cluster IP.",
+    ),
+    _row(
+        "12a",
+        (_R.SLAVE, _R.WAITING),
+        (),
+        witness.must_fence,
+        witness.ask_fence,
+        "The other node's power is cut before this one takes over.",
+    ),
+    _row(
+        "12b",
+        (_R.SLAVE, _R.WAITING),
+        (),
+        witness.fence_failed,
+        witness.tell_fence_failed,
+        "Cutting the other node's power was not confirmed in time.",
+    ),
     # Nobody serves.
     _row(
         "7e",
@@ -266,6 +291,22 @@ RULES: tuple[Rule, ...] = (
         master.may_stop_waiting,
         master.stop_waiting,
         "Recorded: commits no longer wait for the slave.",
+    ),
+    _row(
+        "11a",
+        (_R.MASTER,),
+        (),
+        witness.witness_gone,
+        witness.record_off,
+        "The witness is lost for long: both nodes go on without its vote.",
+    ),
+    _row(
+        "11b",
+        (_R.MASTER,),
+        (),
+        witness.witness_back,
+        witness.record_on,
+        "The witness is back: its vote counts again.",
     ),
     _row(
         "F2",

@@ -129,6 +129,7 @@ def _forget(s: State, ask: Ask, out: Outbox) -> None:
 
 def _hold(s: State, ask: Ask, out: Outbox) -> None:
     s.hold = ask.what == "hold"
+    s.peer_hold = s.peer_hold and s.hold
     out.answer(ask.ticket)
     text = "No automatic takeover until it is released." if s.hold else "Automatic takeover is on again."
     out.tell("hold" if s.hold else "hold-released", "3", text)

@@ -15,7 +15,7 @@ def own_corosync_lost(s: State) -> bool:
     to see the release (rule 3b). If it does not take over, this node resumes by rule 1b, when that fitness has ended.
     """
     times = s.config.times
-    if s.corosync or s.corosync_lost_ms < 0 or s.record is None or not s.record.slave_fit or s.hold:
+    if s.corosync or s.corosync_lost_ms < 0 or s.record is None or not s.record.slave_fit or facts.held(s):
         return False
     lost_ms = s.now_ms - s.corosync_lost_ms
     in_time = times.own_corosync_ms <= lost_ms and s.now_ms - s.granted_ms < times.fitness_ms - times.save_ms
@@ -41,7 +41,7 @@ def telephone_network_lost(s: State) -> bool:
     """
     lost = s.reference_lost_ms >= 0 or not s.phone_link
     peer = s.peer
-    if not lost or peer is None or not facts.grants(s) or not facts.hears(s) or s.hold or s.saving is not None:
+    if not lost or peer is None or not facts.grants(s) or not facts.hears(s) or facts.held(s) or s.saving is not None:
         return False
     if _refused_lately(s) or (s.dark_ms >= 0 and s.now_ms - s.dark_ms < s.config.times.settle_ms):
         return False
@@ -62,7 +62,7 @@ def disk_lost(s: State) -> bool:
     """Rule 10: the record cannot be written, and the slave can serve."""
     slow = s.saving is not None and s.now_ms - s.saving.since_ms > 2 * s.config.times.save_ms
     failing = slow or s.save_failed_ms >= 0
-    return failing and facts.grants(s) and facts.slave_in_order(s) and not s.hold and not _refused_lately(s)
+    return failing and facts.grants(s) and facts.slave_in_order(s) and not facts.held(s) and not _refused_lately(s)
 
 
 def hand_over_disk(s: State, out: Outbox) -> None:

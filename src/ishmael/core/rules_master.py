@@ -122,13 +122,15 @@ def end_pause(s: State, _out: Outbox) -> None:
 
 def cut_off(s: State) -> bool:
     """Rule 1: neither the slave nor a reference for X."""
-    return facts.serving(s) and facts.isolated(s)
+    return facts.serving(s) and (facts.isolated(s) or facts.outvoted(s))
 
 
 def on_cut_off(s: State, out: Outbox) -> None:
     """Rule 1: let go now, do not wait for the lease."""
+    alone = facts.isolated(s)
+    why = "Neither the slave nor a reference can be seen." if alone else "The witness stands with the other node."
     acts.let_go(
-        s, out, "1", "Neither the slave nor a reference can be seen.",
+        s, out, "1", why,
         unheard_ms=s.now_ms - s.heard_ms, no_reference_ms=s.now_ms - s.reference_ms, phone_link=s.phone_link,
     )  # fmt: skip
 
@@ -148,7 +150,7 @@ def raise_epoch(s: State, out: Outbox) -> None:
     if s.record is None:
         return
     epoch = facts.epoch_above(s)
-    record = Record(epoch, s.config.me, standby=s.record.standby | {s.config.peer})
+    record = Record(epoch, s.config.me, standby=s.record.standby | {s.config.peer}, witness_off=facts.witness_off(s))
     acts.save(s, out, record)
     out.tell(
         "epoch-raised",
@@ -274,7 +276,8 @@ def release(s: State, out: Outbox) -> None:
     s.let_go_ms = s.now_ms
     acts.drop(s, out)
     out.do(do.CloseWorkload(s.config.times.release_ms))
-    acts.save(s, out, Record(h.epoch, s.config.peer, standby=frozenset({s.config.me})))
+    standby = frozenset({s.config.me})
+    acts.save(s, out, Record(h.epoch, s.config.peer, standby=standby, witness_off=facts.witness_off(s)))
     out.tell("released", "4", "The slave accepted; the cluster IP was released.", epoch=str(h.epoch))
 
 
@@ -381,5 +384,6 @@ def take_back(s: State, out: Outbox) -> None:
         "Look at ishmael status.",
     )
     out.do(do.Send(Withdraw(h.offer)))
-    record = Record(facts.epoch_above(s, h.epoch), s.config.me, taking=True, standby=frozenset({s.config.peer}))
+    standby, epoch = frozenset({s.config.peer}), facts.epoch_above(s, h.epoch)
+    record = Record(epoch, s.config.me, taking=True, standby=standby, witness_off=facts.witness_off(s))
     acts.claim(s, out, "4j", "The slave did not take over; nobody holds the cluster IP.", record)

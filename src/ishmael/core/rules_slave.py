@@ -44,16 +44,22 @@ def adopt(s: State, out: Outbox) -> None:
 
 
 def _takeover_record(s: State, epoch: Epoch) -> Record:
-    return Record(epoch, s.config.me, taking=True, standby=frozenset({s.config.peer}))
+    standby = frozenset({s.config.peer})
+    return Record(epoch, s.config.me, taking=True, standby=standby, witness_off=facts.witness_off(s))
 
 
 def _may_take(s: State) -> bool:
-    return facts.can_take(s) and not facts.hears(s) and s.saving is None
+    return facts.can_take(s) and not facts.hears(s) and s.saving is None and facts.has_votes(s)
+
+
+def master_gone(s: State) -> bool:
+    """Rule 3 without its fence: silent, and the witness agrees; or seen, and without the cluster IP."""
+    return _may_take(s) and ((facts.silent(s) and facts.elected(s)) or facts.released(s) or facts.unclaimed(s))
 
 
 def master_silent(s: State) -> bool:
     """Rule 3a."""
-    return _may_take(s) and facts.silent(s)
+    return _may_take(s) and facts.silent(s) and facts.elected(s) and facts.fenced(s)
 
 
 def take_silent(s: State, out: Outbox) -> None:
@@ -67,7 +73,7 @@ def take_silent(s: State, out: Outbox) -> None:
 
 def address_released(s: State) -> bool:
     """Rule 3b."""
-    return _may_take(s) and facts.released(s)
+    return _may_take(s) and facts.released(s) and facts.fenced(s)
 
 
 def take_released(s: State, out: Outbox) -> None:
@@ -76,6 +82,20 @@ def take_released(s: State, out: Outbox) -> None:
     acts.claim(
         s, out, "3b", "The master's machine answers, but it no longer holds the cluster IP.", _takeover_record(s, epoch),
         unheard_ms=s.now_ms - s.peer_ms, probes=s.probe.released,
+    )  # fmt: skip
+
+
+def address_unclaimed(s: State) -> bool:
+    """Rule 3d."""
+    return _may_take(s) and facts.unclaimed(s) and facts.fenced(s)
+
+
+def take_unclaimed(s: State, out: Outbox) -> None:
+    """Rule 3d: claim."""
+    epoch = facts.epoch_above(s)
+    acts.claim(
+        s, out, "3d", "The master is seen on the telephone network and no longer claims the cluster IP.",
+        _takeover_record(s, epoch), unheard_ms=s.now_ms - s.peer_ms, probes=s.probe.unclaimed,
     )  # fmt: skip
 
 

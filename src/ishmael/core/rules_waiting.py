@@ -117,6 +117,8 @@ def resumes_alone(s: State) -> bool:
     """Rule 7: recorded as master with an unfit or removed slave; resumes at once after probing for holders."""
     if not (facts.ready(s) and _mine(s, s.record) and facts.vacant(s) and facts.sees_reference(s)) or s.record is None:
         return False
+    if not facts.has_votes(s):
+        return False
     return not s.record.slave_fit and not s.record.taking and not _peer_knows_better(s)
 
 
@@ -171,7 +173,7 @@ def resumes_after_let_go(s: State) -> bool:
     """
     if not (facts.ready(s) and _mine(s, s.record)) or not s.let_go_watching or not facts.sees_reference(s):
         return False
-    if _peer_knows_better(s):
+    if _peer_knows_better(s) or not facts.has_votes(s):
         return False
     over = s.now_ms - max(s.let_go_ms, s.granted_ms) > s.config.times.alone_ms
     return over and facts.unheld_since(s, s.let_go_ms)
@@ -227,7 +229,13 @@ def _dial_tone_delay_ms(s: State) -> int:
 
 def dial_tone_due(s: State) -> bool:
     """Rule 8: waited long enough."""
-    return s.dial_tone_ms >= 0 and s.now_ms - s.dial_tone_ms >= _dial_tone_delay_ms(s) and facts.nobody_serves(s)
+    return waited_long(s) and (facts.hears(s) or facts.fenced(s))
+
+
+def waited_long(s: State) -> bool:
+    """Rule 8: nobody served for the whole delay, and a node that booted meanwhile had the time to be met."""
+    over = s.dial_tone_ms >= 0 and s.now_ms - s.dial_tone_ms >= _dial_tone_delay_ms(s)
+    return over and s.now_ms - s.started_ms >= s.config.times.boot_ms and facts.nobody_serves(s)
 
 
 def dial_tone(s: State, out: Outbox) -> None:
@@ -235,6 +243,6 @@ def dial_tone(s: State, out: Outbox) -> None:
     if s.record is None:
         return
     standby = frozenset({s.config.peer}) if s.config.peer else frozenset()
-    record = Record(facts.epoch_above(s), s.config.me, taking=True, standby=standby)
+    record = Record(facts.epoch_above(s), s.config.me, taking=True, standby=standby, witness_off=facts.witness_off(s))
     why = "Nobody served for long and this node can: dial tone first. Its data may be older than the other node's."
     acts.claim(s, out, "8", why, record, waited_ms=s.now_ms - s.dial_tone_ms)

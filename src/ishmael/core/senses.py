@@ -71,7 +71,7 @@ def _ticked(s: State, e: ev.Ticked, out: Outbox) -> None:
 def _paused(s: State, late_ms: int, slept_ms: int, out: Outbox) -> None:
     # An echo that waited in a queue would pass for fresh on a clock that stood still meanwhile.
     s.paused_ms = s.nonces_from_ms = s.now_ms
-    s.probe, s.vacancy = ProbeSense(), VacancySense()
+    s.probe, s.vacancy, s.fence = ProbeSense(), VacancySense(), None
     s.reference_ms = -1
     # Being late holds off taking: the silence is counted anew.
     s.peer_ms = s.life_ms = s.now_ms
@@ -122,13 +122,14 @@ def _undo_offer(s: State) -> None:
 
 
 def _beat(s: State, beat: Beat) -> None:
-    s.peer = beat
+    s.peer, s.peer_hold = beat, beat.hold
     if beat.role in (Role.MASTER, Role.HANDING):
         s.peer_served_ms = s.now_ms
     echoed = _echoed(s, beat)
     if beat.echo is not None and echoed:
         s.heard_ms = max(s.heard_ms, beat.echo.sent_ms)
-        s.reported -= {"cluster-link-lost"}
+        s.reported -= {"cluster-link-lost", "fence-failed"}
+        s.fence = None
         if s.withdrawn_ms >= 0 and beat.echo.sent_ms > s.withdrawn_ms and not beat.fit:
             s.slave_let_go = True
     if s.role is not Role.SLAVE:
@@ -163,6 +164,7 @@ def _corosync(s: State, e: ev.CorosyncChanged, out: Outbox) -> None:
         return
     s.corosync = e.up
     s.corosync_lost_ms = -1 if e.up else s.now_ms
+    s.corosync_ms = s.now_ms if e.up else -1
     if e.up:
         out.tell("corosync-up", "", "Connected to Corosync.")
     else:
@@ -171,14 +173,23 @@ def _corosync(s: State, e: ev.CorosyncChanged, out: Outbox) -> None:
 
 def _view(s: State, e: ev.ViewChanged, out: Outbox) -> None:
     changed = e.members != s.members
+    if changed or e.quorate != s.quorate:
+        s.view_ms = s.now_ms
     s.members, s.quorate = e.members, e.quorate
+    if e.quorate:
+        s.quorum_lost_ms = -1
+    elif s.quorum_lost_ms < 0:
+        s.quorum_lost_ms = s.now_ms
     if changed:
         out.tell("view-changed", "", "The group of keepers changed.", members=sorted(e.members), quorate=e.quorate)
 
 
-def _peer_frame(s: State, _e: ev.PeerFrameSeen, _out: Outbox) -> None:
+def _peer_frame(s: State, e: ev.PeerFrameSeen, _out: Outbox) -> None:
     s.life_ms = s.frame_ms = s.now_ms
-    s.probe = replace(s.probe, life=True)
+    phone = e.network is Network.PHONE
+    if phone:
+        s.phone_frame_ms = s.now_ms
+    s.probe = replace(s.probe, life=True, phone_life=s.probe.phone_life or phone)
 
 
 def _peer_address(s: State, e: ev.PeerAddressAnswered, _out: Outbox) -> None:
@@ -292,6 +303,28 @@ def _data(s: State, e: ev.DataReported, _out: Outbox) -> None:
         s.in_step_ms = s.now_ms
 
 
+def _witness(s: State, e: ev.WitnessChanged, out: Outbox) -> None:
+    if (s.witness_lost_ms < 0) == e.up:
+        return
+    s.witness_lost_ms = -1 if e.up else s.now_ms
+    text = "The witness is connected." if e.up else "The connection to the witness was lost."
+    out.tell("witness-connected" if e.up else "witness-lost", "11", text)
+
+
+def _fence_ended(s: State, e: ev.FenceEnded, _out: Outbox) -> None:
+    if s.fence is None or s.fence.ticket != e.ticket:
+        return
+    s.fence = replace(s.fence, confirmed=e.confirmed, failed="" if e.confirmed else e.why or "it was not confirmed")
+
+
+def _disk(s: State, e: ev.DiskProbed, out: Outbox) -> None:
+    """Rule 10: a disk that takes nothing is noticed before the record has to be written."""
+    if e.ok or s.saving is not None or s.save_failed_ms >= 0:
+        return
+    s.save_failed_ms, s.save_failed_why = s.now_ms, e.why
+    out.tell("record-not-saved", "10", f"The record could not be written: {e.why}.", cause=e.why)
+
+
 def _objected(s: State, e: ev.FitnessObjected, _out: Outbox) -> None:
     s.objection = e.why
 
@@ -318,5 +351,8 @@ _HANDLERS: dict[type, Callable[[State, Any, Outbox], None]] = {
     ev.SynchronousEnded: _synchronous_ended,
     ev.DataReported: _data,
     ev.FitnessObjected: _objected,
+    ev.WitnessChanged: _witness,
+    ev.FenceEnded: _fence_ended,
+    ev.DiskProbed: _disk,
     Ask: _asked,
 }

@@ -22,6 +22,9 @@ class Config:
         dial_tone_first: rule 8: serve with old data rather than not at all.
         because: why this node takes no part, while ``me`` is 0.
         times: see ``Times``.
+        witness: a third vote decides splits (rules 1, 3, 7, 8, 11).
+        fencing: the other node's power is cut, and that confirmed, before this one takes over unasked (rule 12).
+        fence_fallback: a fence that fails is reported, and the takeover goes on without it.
     """
 
     me: int = 0
@@ -30,6 +33,9 @@ class Config:
     dial_tone_first: bool = True
     times: Times = field(default_factory=Times)
     because: str = "not set up"
+    witness: bool = False
+    fencing: bool = False
+    fence_fallback: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,8 @@ class ProbeSense:
         own: the pair under way: the own telephone address answered.
         cluster: the pair under way: the cluster IP answered from the peer.
         life: the pair under way: any frame of the peer was seen.
+        phone_life: the same, on the telephone network.
+        unclaimed: pairs in a row, silent ones aside, with frames on the telephone network and no sign of the cluster IP.
         cluster_ms: when the cluster IP last answered from the peer; -1 for never.
     """
 
@@ -64,6 +72,8 @@ class ProbeSense:
     own: bool = False
     cluster: bool = False
     life: bool = False
+    phone_life: bool = False
+    unclaimed: int = 0
     cluster_ms: int = -1
 
 
@@ -138,6 +148,16 @@ class Handing:
 
 
 @dataclass(frozen=True, slots=True)
+class Fencing:
+    """The power switch was asked to cut the peer's power: when, and how it ended."""
+
+    ticket: int
+    since_ms: int
+    confirmed: bool = False
+    failed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Accepted:
     """An offer this slave has taken up: waits for a go that echoes ``nonce``."""
 
@@ -185,6 +205,11 @@ class State:
     corosync_lost_ms: int = -1
     quorate: bool = False
     members: frozenset[int] = frozenset()
+    view_ms: int = -1  # the view, or whether it is quorate, last changed
+    quorum_lost_ms: int = -1
+    corosync_ms: int = -1  # connected since
+    witness_lost_ms: int = -1
+    fence: Fencing | None = None
 
     # networks
     references: dict[str, ReferenceSense] = field(default_factory=dict)
@@ -194,6 +219,7 @@ class State:
     dark_ms: int = -1
     offer_failed_ms: int = -1
     frame_ms: int = -1  # a frame of the peer was last seen
+    phone_frame_ms: int = -1  # the same, on the telephone network
     own_address_ms: int = -1  # the peer last answered for its own telephone address
     question_ms: int = -1
     question_good: int = 0
@@ -233,6 +259,7 @@ class State:
     refreshed_ms: int = -1
     announced: int = 0
     announce_from_ms: int = -1
+    claimed_ms: int = -1  # last told an unheard peer that this node holds the cluster IP
     opened: bool = False
     let_go_ms: int = -1
     let_go_watching: bool = False  # it let go with its eyes open: nobody can have served before unseen
@@ -249,6 +276,7 @@ class State:
     asks: tuple[Ask, ...] = ()
     waiting_asks: tuple[Ask, ...] = ()
     hold: bool = False
+    peer_hold: bool = False  # the last word of the other node about its own
     dial_tone_ms: int = -1
     unserved_ms: int = -1
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ishmael.core.events import CorosyncChanged, MessageArrived, ViewChanged
+from ishmael.core.events import CorosyncChanged, MessageArrived, ViewChanged, WitnessChanged
 from ishmael.core.messages import Message, message_from_bytes, message_to_bytes
 from ishmael.sim.agenda import Agenda
 from ishmael.words.roles import Network
@@ -68,6 +68,10 @@ class Corosync:
         self._stalled_until_ms = -1.0
         self._epoch = 0
         self.encode = False
+        self.witness: Callable[[int], bool] | None = None
+        self._reach: frozenset[int] = frozenset()
+        self._voted = self._poll = 0
+        self._apart = True
         self.try_again = 0.0
         agenda.after(_FLAP_EVERY_MS, self._flap)
 
@@ -75,6 +79,7 @@ class Corosync:
 
     def look(self) -> None:
         """Something about links, machines or daemons changed."""
+        self._look_at_witness()
         one, two = self.daemons[1], self.daemons[2]
         usable = [n for n in _LINK_ORDER if self._carries(n) < _LOSS_THAT_BREAKS]
         active = usable[0] if usable and one.alive and two.alive else None
@@ -133,6 +138,7 @@ class Corosync:
         self._views += 1
         daemon.view = self._views
         daemon.held.clear()
+        self._look_at_witness()
         self._tell_view(daemon)
 
     def _merge(self, epoch: int) -> None:
@@ -143,6 +149,7 @@ class Corosync:
             self._alone(daemon)
         self._views += 1
         one.view = two.view = self._views
+        self._look_at_witness()
         for daemon in (one, two):
             self._tell_view(daemon)
 
@@ -189,6 +196,7 @@ class Corosync:
                 return
             daemon.joined = True
             daemon.node.from_corosync(CorosyncChanged(up=True))
+            daemon.node.from_corosync(WitnessChanged(node in self._reach))
             self._tell_views()
 
         self._agenda.after(self._draw.uniform(20, 200), join)
@@ -212,9 +220,57 @@ class Corosync:
 
         def tell() -> None:
             if daemon.joined:
-                daemon.node.from_corosync(ViewChanged(members, quorate=True))
+                daemon.node.from_corosync(ViewChanged(members, self._quorate(daemon)))
 
+        if self.witness is not None and self._apart and daemon.node.id in self._reach:
+            return  # withheld until the witness has decided: see _decide
         self._agenda.after(self._draw.uniform(0.5, 3), tell)
+
+    # --- the witness ------------------------------------------------------------------------------------------------
+
+    def _quorate(self, daemon: Daemon) -> bool:
+        return self.witness is None or not self._apart or self._voted == daemon.node.id
+
+    def _look_at_witness(self) -> None:
+        """The third vote goes to one side of a split: the side that has lost is told first, and then the other."""
+        if self.witness is None:
+            return
+        reach = frozenset(n for n, d in self.daemons.items() if d.running and d.node.machine.runs and self.witness(n))
+        one, two = self.daemons[1], self.daemons[2]
+        apart = one.view != two.view or not (one.running and two.running)
+        for number in self._reach ^ reach:
+            self._agenda.after(self._draw.uniform(200, 1000), lambda n=number: self._tell_witness(n))  # type: ignore[misc]
+        if (reach, apart) == (self._reach, self._apart):
+            return
+        self._reach, self._apart = reach, apart
+        self._poll += 1
+        poll = self._poll
+        if not apart:
+            self._voted = 0
+            return
+        for number, daemon in self.daemons.items():
+            if number not in reach:
+                self._agenda.after(self._draw.uniform(0.5, 3), lambda d=daemon: self._tell_decision(d))  # type: ignore[misc]
+        self._agenda.after(self._draw.uniform(100, 500), lambda: self._decide(poll))
+
+    def _decide(self, poll: int) -> None:
+        if poll != self._poll or not self._apart:
+            return
+        if self._voted not in self._reach:
+            self._voted = min(self._reach, default=0)
+        for number, daemon in self.daemons.items():
+            later_ms = self._draw.uniform(500, 900) if number == self._voted else self._draw.uniform(0.5, 3)
+            self._agenda.after(later_ms, lambda d=daemon: self._tell_decision(d))  # type: ignore[misc]
+
+    def _tell_decision(self, daemon: Daemon) -> None:
+        if daemon.joined and self._apart:
+            members = frozenset(n for n, d in self.daemons.items() if d.joined and d.view == daemon.view)
+            daemon.node.from_corosync(ViewChanged(members, self._quorate(daemon)))
+
+    def _tell_witness(self, number: int) -> None:
+        daemon = self.daemons[number]
+        if daemon.joined:
+            daemon.node.from_corosync(WitnessChanged(number in self._reach))
 
     # --- messages ---------------------------------------------------------------------------------------------------
 

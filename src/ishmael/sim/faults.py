@@ -12,7 +12,8 @@ from typing import Literal
 
 from ishmael.sim.ether import FOREIGN
 from ishmael.sim.node import Node
-from ishmael.sim.world import REFERENCES, World
+from ishmael.sim.world import REFERENCES, WITNESS, World
+from ishmael.sim.wires import Wire
 from ishmael.words.roles import Network
 
 Undo = Callable[[], None]
@@ -28,12 +29,14 @@ class Fault:
         whom: the node it is done to, by its role at that moment.
         begin: does it to a node and returns how to undo it.
         moves: the address may move, or be let go, because of it alone.
+        by_chance: the random mix has it; else only a written plan.
     """
 
     name: str
     whom: Whom
     begin: Callable[[World, Node, random.Random], Undo]
     moves: bool = True
+    by_chance: bool = True
 
 
 def _power_cut(_world: World, node: Node, _draw: random.Random) -> Undo:
@@ -157,7 +160,7 @@ def _all(*undos: Undo) -> Undo:
 
 
 def _everybody(node: Node) -> tuple[int | str, ...]:
-    return (3 - node.id, *REFERENCES, FOREIGN)
+    return (3 - node.id, *REFERENCES, WITNESS, FOREIGN)
 
 
 def _phone_vlan_wrong(world: World, node: Node, _draw: random.Random) -> Undo:
@@ -178,11 +181,28 @@ def _phone_dead_both(world: World, _node: Node, _draw: random.Random) -> Undo:
 
 def _references_silent(world: World, _node: Node, draw: random.Random) -> Undo:
     wire = world.ether.wires[Network.PHONE]
+    if draw.random() < 0.3:
+        return _skewed(world, wire, draw)
     gone = set(REFERENCES) if draw.random() < 0.6 else {draw.choice(REFERENCES)}
     wire.absent |= gone
 
     def undo() -> None:
         wire.absent -= gone
+
+    return undo
+
+
+def _skewed(world: World, wire: Wire, draw: random.Random) -> Undo:
+    """Each reference loses frames at its own rate, towards each node, and they come back one after the other."""
+    lossy = {(name, node): draw.uniform(0, 0.9) for name in REFERENCES for node in (1, 2)}
+    wire.loss_of |= lossy
+
+    def back(pair: tuple[int | str, int | str]) -> None:
+        wire.loss_of.pop(pair, None)
+
+    def undo() -> None:
+        for number, pair in enumerate(lossy):
+            world.agenda.after(number * draw.uniform(0, 400), lambda pair=pair: back(pair))  # type: ignore[misc]
 
     return undo
 
@@ -224,11 +244,15 @@ def _corosync_blocked(world: World, _node: Node, _draw: random.Random) -> Undo:
 def _one_way(world: World, node: Node, draw: random.Random) -> Undo:
     peer = 3 - node.id
     pair = (node.id, peer)
-    kind = draw.randrange(3)
+    kind = draw.randrange(4)
     if kind == 0:
         return _cut(world, Network.PHONE, {pair})
     if kind == 1:
         return _cut(world, Network.INTERNAL, {pair})
+    if kind == 2:
+        # Deaf: nothing reaches it, all that it sends arrives.
+        deaf = {(other, node.id) for other in _everybody(node)}
+        return _all(_cut(world, Network.PHONE, deaf), _cut(world, Network.INTERNAL, {(peer, node.id)}))
     return _all(_cut(world, Network.PHONE, {pair}), _cut(world, Network.INTERNAL, {pair}))
 
 
@@ -302,6 +326,78 @@ def _record_damaged(world: World, node: Node, draw: random.Random) -> Undo:
     return node.boot
 
 
+def _record_lost(world: World, node: Node, draw: random.Random) -> Undo:
+    """The machine comes back with an empty disk of records."""
+    node.power_off()
+    node.machine.disk.visible = node.machine.disk.durable = None
+    world.monitors.written_off = True  # who was master last, and with which data, is lost as well
+    world.agenda.after(draw.uniform(100, 1000), node.boot)
+    return node.boot
+
+
+def _crash_at_command(_world: World, node: Node, draw: random.Random) -> Undo:
+    """The keeper, or the machine, dies right before a command of its keeper that is more than a beat or a probe."""
+    keeper = node.keeper
+    if keeper is not None:
+        keeper.crash = node.kill_keeper if draw.random() < 0.5 else node.power_off
+        keeper.crash_in = draw.randint(1, 12)
+    return node.boot
+
+
+def _witness_gone(world: World, _node: Node, _draw: random.Random) -> Undo:
+    wire = world.ether.wires[Network.PHONE]
+    wire.absent.add(WITNESS)
+    world.looked()
+
+    def undo() -> None:
+        wire.absent.discard(WITNESS)
+        world.looked()
+
+    return undo
+
+
+def _fence_fails(world: World, _node: Node, _draw: random.Random) -> Undo:
+    world.fence_broken = True
+
+    def undo() -> None:
+        world.fence_broken = False
+
+    return undo
+
+
+def _nodes_cut(world: World, _node: Node, _draw: random.Random) -> Undo:
+    """Nothing passes between the nodes, and both see everybody else: what two nodes alone cannot decide."""
+    both: set[tuple[int | str, int | str]] = {(1, 2), (2, 1)}
+    return _all(*[_cut(world, network, both) for network in Network])
+
+
+def _witness_far(world: World, node: Node, _draw: random.Random) -> Undo:
+    """One node cannot reach the witness."""
+    return _cut(world, Network.PHONE, world.ether.wires[Network.PHONE].separate(node.id, (WITNESS,)))
+
+
+def _one_way_to(world: World, node: Node, _draw: random.Random) -> Undo:
+    """Nothing of the peer reaches a node, which sees everybody else and is seen by all."""
+    pair: set[tuple[int | str, int | str]] = {(3 - node.id, node.id)}
+    return _all(*[_cut(world, network, pair) for network in Network])
+
+
+def _hold(world: World, node: Node, _draw: random.Random) -> Undo:
+    world.ask(node.id, "hold")
+
+    def known() -> None:
+        world.held = True
+
+    world.agenda.after(250, known)
+
+    def undo() -> None:
+        world.held = False
+        for number in world.nodes:
+            world.ask(number, "release")
+
+    return undo
+
+
 def _planned(world: World, node: Node, _draw: random.Random) -> Undo:
     world.ask(node.id, "switch")
     return lambda: None
@@ -360,6 +456,14 @@ FAULTS: dict[str, Fault] = {
         Fault("disk-full", "any", _disk_full),
         Fault("disk-slow", "any", _slow_disk),
         Fault("record-damaged", "any", _record_damaged),
+        Fault("record-lost", "any", _record_lost),
+        Fault("crash-at-command", "any", _crash_at_command),
+        Fault("witness-gone", "any", _witness_gone, moves=False),
+        Fault("fence-fails", "any", _fence_fails, moves=False),
+        Fault("nodes-cut", "any", _nodes_cut),
+        Fault("witness-far", "any", _witness_far, by_chance=False),
+        Fault("one-way-to-master", "master", _one_way_to, moves=False, by_chance=False),
+        Fault("hold", "master", _hold, by_chance=False),
         Fault("planned", "master", _planned),
         Fault("admin", "master", _admin),
         Fault("stranger", "any", _stranger, moves=False),

@@ -16,6 +16,7 @@ from ishmael.core.events import (
     Configured,
     DataReported,
     Event,
+    FenceEnded,
     LinkChanged,
     SaveEnded,
     Started,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ishmael.sim.node import Node
 
 _SOCKET_FRAMES_MAX = 400
+_EVERYDAY = (do.Send, do.AskReferences, do.ProbePeer, do.ProbeHolder, do.RefreshAddress)
 _REPORT_EVERY_MS = 100
 _UNSENT_MAX = 15
 
@@ -66,6 +68,8 @@ class Keeper:
         self._save_free_ms = 0.0
         self._running_workload: Callable[[], None] | None = None
         self._workload_number = 0
+        self.crash_in = 0
+        self.crash: Callable[[], None] = lambda: None
 
     @property
     def stopped(self) -> bool:
@@ -176,6 +180,12 @@ class Keeper:
         self.state = result.state
         self.world.observe(self.node, before, result)
         for command in result.commands:
+            if self.crash_in > 0 and not isinstance(command, _EVERYDAY):
+                self.crash_in -= 1
+                if self.crash_in == 0:
+                    self.crash()
+            if not self.alive:
+                return  # it died between two commands
             self._soon(command)
 
     # --- commands ---------------------------------------------------------------------------------------------------
@@ -296,6 +306,21 @@ class Keeper:
         self.agenda.after(takes_ms * 0.8, lambda: self.world.database.set_synchronous(self.node.id, command.on))
         self.agenda.after(takes_ms, end)
 
+    def _fence(self, command: do.Fence) -> None:
+        """The power switch: the other node is off before it confirms."""
+        peer = self.world.nodes[3 - self.node.id]
+
+        def end() -> None:
+            if self.world.fence_broken:
+                if self.draw.random() < 0.5:
+                    self.ended(FenceEnded(command.ticket, confirmed=False, why="the power switch does not answer"))
+                return
+            self.world.trace.remark(self.agenda.now_ms, f"{peer.name} is without power, by the switch")
+            peer.power_off()
+            self.ended(FenceEnded(command.ticket, confirmed=True))
+
+        self.agenda.after(self.draw.uniform(100, 1100), end)
+
     def _answer(self, command: do.Answer) -> None:
         self.world.answered(self.node, command)
 
@@ -315,5 +340,6 @@ _HANDLERS: dict[type, Callable[..., None]] = {
     do.CloseWorkload: Keeper._close,
     do.WarmWorkload: Keeper._warm,
     do.SetSynchronous: Keeper._synchronous,
+    do.Fence: Keeper._fence,
     do.Answer: Keeper._answer,
 }

@@ -11,6 +11,7 @@ import typer
 
 from ishmael.core.rules import RULES
 from ishmael.sim import table
+from ishmael.sim.faults import FAULTS
 from ishmael.sim.mutants import MUTANTS
 from ishmael.sim.schedule import Outcome, Schedule
 
@@ -53,7 +54,7 @@ def run_seed(seed: int, mutant: str = "") -> Outcome:
     if not mutant:
         return Schedule(seed).run()
     with MUTANTS[mutant].applied() as mutate:
-        return Schedule(seed, mutate, MUTANTS[mutant].mix, MUTANTS[mutant].strikes).run()
+        return Schedule(seed, mutate, MUTANTS[mutant].mix, MUTANTS[mutant].strikes, MUTANTS[mutant].gold).run()
 
 
 @app.command()
@@ -71,6 +72,9 @@ def run(
     for group in ("fault", "rule", "takeover"):
         rows = sorted((name, count) for name, count in seen.items() if name.startswith(group + " "))
         typer.echo(f"{group}s: " + ", ".join(f"{name.removeprefix(group + ' ')} {count}" for name, count in rows))
+    unseen = [name for name, fault in FAULTS.items() if fault.by_chance and not seen[f"fault {name}"]]
+    if unseen:
+        typer.echo(f"faults that never struck: {', '.join(unseen)}")
     typer.echo(f"longest time of two holders in reach of each other: {seen['longest time of two holders, ms']} ms")
     silent = [rule.id for rule in RULES if not seen[f"rule {rule.id}"]]
     if silent:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 DUAL_MS = 100
 _TIMER_LATE_MS = 60
+_UNASKED = ("3a", "3b", "3d", "8")
 
 
 class Violated(AssertionError):
@@ -99,6 +100,8 @@ class Monitors:
         """A standby node never claims by itself; a former master whose released role nobody took is no such node."""
         if after.role in (Role.TAKING, Role.MASTER):
             self._gone_ms.pop(node.id, None)
+        if after.role is Role.TAKING and self.world.held and after.claim is not None and after.claim.rule in _UNASKED:
+            self.fail(f"{node.name} takes over by rule {after.claim.rule} although an admin holds that")
         standby = before.record is not None and node.id in before.record.standby
         if after.role is Role.TAKING and standby and before.role is not Role.HANDING:
             self.fail(f"{node.name} claims although it is in standby")
@@ -136,6 +139,7 @@ class Monitors:
 
     def check(self) -> None:
         """Never two holders beyond the allowed time."""
+        self._count_split()
         if self._dual_since_ms < 0 or self._first_frame_ms < 0:
             return
         now_ms = self.world.agenda.now_ms
@@ -151,6 +155,13 @@ class Monitors:
                 allowed_ms = max(allowed_ms, gone_ms + self.world.times.lease_ms + _TIMER_LATE_MS)
         if now_ms > allowed_ms:
             self.fail(f"two holders for {now_ms - self._first_frame_ms:.0f} ms after the first frame between them")
+
+    def _count_split(self) -> None:
+        """With a witness not even a split excuses two holders; a machine that is stopped or hung serves nobody."""
+        if self._dual_since_ms < 0 or self._first_frame_ms >= 0 or not self.world.votes_count():
+            return
+        if all(node.machine.kernel_alive for node in self.world.holders()):
+            self._first_frame_ms = self.world.agenda.now_ms
 
     def fail(self, what: str) -> NoReturn:
         """Stop the run."""
@@ -200,7 +211,9 @@ class Monitors:
             state = keeper.state
             if (
                 state.role in (Role.OUT, Role.STANDBY)
-                or state.hold
+                or facts.held(state)
+                or not facts.has_votes(state)
+                or (self.world.fence_broken and not self.world.fence_fallback)
                 or node.id in (state.record.standby if state.record else ())
                 or state.record is None
             ):

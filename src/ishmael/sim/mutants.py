@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
-from ishmael.core import facts, rules, rules_master, rules_slave, rules_waiting, senses
+from ishmael.core import duties, facts, rules, rules_master, rules_slave, rules_waiting, senses
 from ishmael.sim.schedule import Strike
 from ishmael.sim.world import World
 
@@ -26,6 +26,7 @@ class Mutant:
         rows: (rule id, new condition) for rows whose condition is weakened.
         world: done to each world.
         mix: faults to choose from, for what is rarely met by chance.
+        gold: (witness, fencing) of every world, for what concerns only them.
         strikes: a plan that is written down, for what is hardly ever met by chance.
     """
 
@@ -35,6 +36,7 @@ class Mutant:
     rows: tuple[tuple[str, Callable[..., bool]], ...] = ()
     world: Mutate = lambda _world: None
     mix: tuple[str, ...] = ()
+    gold: tuple[bool, bool] | None = None
     strikes: tuple[Strike, ...] = ()
 
     @contextmanager
@@ -94,6 +96,18 @@ def _resumes_though_fit(s: Any) -> bool:
     return facts.ready(s) and rules_waiting._mine(s, s.record) and facts.vacant(s) and facts.sees_reference(s)
 
 
+def _resumes_at_once(s: Any) -> bool:
+    return facts.ready(s) and rules_waiting._mine(s, s.record) and s.let_go_ms >= 0 and facts.sees_reference(s)
+
+
+def _keeps_blindly(s: Any) -> bool:
+    return s.holds and rules_waiting._mine(s, s.record)
+
+
+def _unclaimed_at_once(s: Any) -> bool:
+    return s.phone_frame_ms >= 0 and s.now_ms - s.phone_frame_ms < 100 and not s.probe.cluster
+
+
 def _claim_without_disk(s: Any) -> bool:
     return s.claim is not None and not s.claim.acting
 
@@ -139,8 +153,12 @@ MUTANTS: dict[str, Mutant] = {
     "standby-serves": Mutant(
         "a standby node is like any other",
         patches=((facts, "in_standby", _never),),
-        world=_times(dial_tone_ms=500),
-        mix=("power-cut", "keeper-killed", "planned"),
+        world=_times(dial_tone_ms=500, boot_ms=1000),
+        strikes=(
+            Strike("power-cut", 1, (0, 100), (1000, 1500)),
+            Strike("power-cut", 2, (6000, 7000), (14000, 15000)),
+            Strike("keeper-killed", 1, (200, 400), (0, 1)),
+        ),
     ),
     "resumes-though-fit": Mutant(
         "a master whose slave was fit resumes alone at once", rows=(("7a", _resumes_though_fit),)
@@ -161,6 +179,100 @@ MUTANTS: dict[str, Mutant] = {
             ),
             ("2c", _never),
         ),
+    ),
+    "witness-ignored": Mutant(
+        "a node takes over, and keeps serving, without the witness's vote",
+        patches=((facts, "elected", _always), (facts, "outvoted", _never), (facts, "has_votes", _always)),
+        gold=(True, False),
+        strikes=(Strike("nodes-cut", 1, (0, 100), (4000, 6000)),),
+    ),
+    "outvoted-keeps": Mutant(
+        "a master keeps serving though the witness stands with the other node",
+        patches=((facts, "outvoted", _never),),
+        gold=(True, False),
+        strikes=(
+            Strike("witness-far", 1, (0, 50), (7000, 8000)),
+            Strike("nodes-cut", 1, (0, 100), (4000, 6000)),
+        ),
+    ),
+    "elected-at-once": Mutant(
+        "a slave takes over on the witness's vote before the master can have let go",
+        patches=((facts, "elected", facts.has_votes),),
+        gold=(True, False),
+        strikes=(
+            Strike("witness-far", 1, (0, 50), (7000, 8000)),
+            Strike("nodes-cut", 1, (0, 100), (4000, 6000)),
+        ),
+    ),
+    "fence-not-awaited": Mutant(
+        "a slave takes over before the power switch has confirmed",
+        patches=((facts, "fenced", _always),),
+        gold=(False, True),
+        strikes=(Strike("nodes-cut", 1, (0, 100), (4000, 6000)),),
+    ),
+    "unclaimed-at-once": Mutant(
+        "a slave takes over as soon as a master that it cannot reach does not announce itself",
+        patches=((facts, "unclaimed", _unclaimed_at_once),),
+        strikes=(
+            Strike("one-way-to-master", 1, (0, 100), (6000, 7000)),
+        ),
+    ),
+    "unheard-master-silent": Mutant(
+        "a master that does not hear its slave does not say that it serves",
+        patches=((duties, "_claim_aloud", _nothing), (duties, "_announce", _nothing)),
+        strikes=(Strike("one-way-to-master", 1, (0, 100), (6000, 7000)),),
+    ),
+    "hold-ignored": Mutant(
+        "a slave takes over though the admin of the master holds takeovers",
+        patches=((facts, "held", lambda s: s.hold),),
+        strikes=(
+            Strike("hold", 1, (0, 100), (8000, 9000)),
+            Strike("power-cut", 1, (300, 600), (6000, 7000)),
+        ),
+    ),
+    "lapse-ignored": Mutant(
+        "a lease that lapsed is simply taken again",
+        rows=(("9a", _never),),
+        mix=("keeper-frozen", "userland-frozen", "vm-stopped", "kernel-hung"),
+    ),
+    "takes-back-at-once": Mutant(
+        "a former master resumes without waiting for the slave's fitness to end",
+        patches=((rules_waiting, "resumes_after_let_go", _resumes_at_once),),
+        rows=(("1b", _resumes_at_once),),
+        mix=("isolated-master", "corosync-failing", "internal-cut"),
+    ),
+    "keeps-role-blindly": Mutant(
+        "a restarted keeper keeps the role without asking anybody",
+        rows=(("7d", _keeps_blindly),),
+        mix=("kernel-hung", "keeper-killed", "keeper-frozen", "vm-stopped"),
+    ),
+    # Two at a time: one defence may hide the lack of the other.
+    "pair:no-isolation-drop+lease-stays": Mutant(
+        "a master that is cut off neither lets go nor loses its lease",
+        rule="1",
+        world=_lease_stays,
+        mix=("isolated-master", "keeper-frozen"),
+    ),
+    "pair:no-conflict-drop+no-step-down+no-pause": Mutant(
+        "a master that slept trusts everything from before and ignores its successor",
+        patches=((senses, "_paused", _nothing),),
+        rows=(("5a", _never), ("6a", _never)),
+        mix=("kernel-hung", "vm-stopped", "keeper-frozen"),
+    ),
+    "pair:no-fsync+claim-without-disk": Mutant(
+        "an epoch is acted under that no disk has",
+        world=_no_fsync,
+        rows=(("10b", _claim_without_disk),),
+    ),
+    "pair:no-alone-wait+fitness-ignored": Mutant(
+        "the master goes alone at once and the slave's fitness never ends",
+        world=_times(alone_ms=0, fitness_ms=1_000_000_000),
+    ),
+    "pair:resumes-though-fit+standby-serves": Mutant(
+        "an old master comes back as if nothing had happened",
+        patches=((facts, "in_standby", _never),),
+        rows=(("7a", _resumes_though_fit),),
+        mix=("power-cut", "power-both", "keeper-killed"),
     ),
     "released-is-unheard": Mutant(
         "a master that is merely not heard counts as one that released", patches=((facts, "released", _always),)

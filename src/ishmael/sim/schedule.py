@@ -19,8 +19,9 @@ _SERVES_MS = 5000
 _SLOWEST_SAVE_MS = 15000
 # With a single fault the way is known: lease and probes at most, or the F rules' own limits.
 _SINGLE_MS = 3500
+_WITNESS_MS, _FENCE_MS = 1800, 1200
 # A flapping network lets nobody prove anything for a while.
-_SLOW = ("power-both", "record-damaged", "admin", "vm-stopped", "flapping")
+_SLOW = ("power-both", "record-damaged", "record-lost", "admin", "vm-stopped", "flapping")
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,10 @@ class Schedule:
         mutate: Callable[[World], None] | None = None,
         mix: tuple[str, ...] = (),
         strikes: tuple[Strike, ...] = (),
+        gold: tuple[bool, bool] | None = None,
     ) -> None:
         self.plan = random.Random(f"plan {seed}")  # noqa: S311 - not a secret
-        self.world = _world(seed, self.plan)
+        self.world = _world(seed, self.plan, gold)
         if mutate is not None:
             mutate(self.world)
         self.strikes = strikes
@@ -164,7 +166,7 @@ class Schedule:
         """How long nobody may serve although somebody could."""
         times = self.world.times
         if len(self.faults) == 1 and self.faults[0].name not in _SLOW:
-            return _SINGLE_MS
+            return _SINGLE_MS + _WITNESS_MS * self.world.witness + _FENCE_MS * self.world.fencing
         if not self.world.dial_tone_first:
             return float("inf")
         return times.dial_tone_ms + times.fitness_ms + 2000 + times.release_ms + 3000
@@ -186,7 +188,7 @@ class Schedule:
         limit_ms = _SERVES_MS + _BOOT_MS
         if any(f.name == "disk-slow" for f in self.faults):
             limit_ms += 2 * _SLOWEST_SAVE_MS  # a save that has begun goes on as slowly
-        if any(f.name in ("record-damaged",) for f in self.faults):
+        if any(f.name in ("record-damaged", "record-lost") for f in self.faults):
             limit_ms += self.world.times.dial_tone_ms + self.world.times.fitness_ms + 2000
             if not world.dial_tone_first:
                 return False
@@ -194,6 +196,7 @@ class Schedule:
         steady = 0
         while world.agenda.now_ms < end_ms and steady < 10:
             world.agenda.run_for(_LOOK_MS)
+            self._boot_all()
             if world.waits_for_admin():
                 return False  # a standby node never serves by itself
             steady = steady + 1 if len(world.monitors.masters()) == 1 and len(world.holders()) == 1 else 0
@@ -202,18 +205,27 @@ class Schedule:
             world.monitors.fail(f"no single master {limit_ms} ms after healing: {roles}")
         return True
 
+    def _boot_all(self) -> None:
+        """A power switch may have struck while or after all was healed."""
+        for node in self.world.nodes.values():
+            if not node.machine.powered:
+                node.boot()
+
     def _re_add(self) -> None:
         """An admin re-adds whoever is out of service: the cluster becomes complete again."""
         world = self.world
         for node in world.nodes.values():
             world.ask(node.id, "release")
         for _ in range(3):
+            self._boot_all()
             for node in world.nodes.values():
                 if node.role is Role.OUT:
                     world.reset(node.id)
             masters = world.monitors.masters()
             if masters:
                 world.re_add(3 - masters[0].id)
+                if any(f.name == "record-lost" for f in self.faults):
+                    world.database.rewind(3 - masters[0].id)  # it cannot know that it has served meanwhile
             slow_ms = 4 * _SLOWEST_SAVE_MS if any(f.name == "disk-slow" for f in self.faults) else 0
             if world.run_until_complete(8000 + slow_ms):
                 return
@@ -222,9 +234,18 @@ class Schedule:
             world.monitors.fail(f"the cluster does not become complete again: {roles}")
 
 
-def _world(seed: int, plan: random.Random) -> World:
-    times = replace(Times(), dial_tone_ms=plan.choice([5000, 5000, 5000, 30000]))
-    world = World(seed, times, dial_tone_first=plan.random() < 0.85)
+def _world(seed: int, plan: random.Random, gold: tuple[bool, bool] | None) -> World:
+    draw = random.Random(f"gold {seed}")  # noqa: S311 - not a secret
+    witness, fencing = gold or (draw.random() < 0.25, draw.random() < 0.25)
+    times = replace(Times(), dial_tone_ms=plan.choice([5000, 5000, 5000, 30000]), witness_off_ms=3000)
+    world = World(
+        seed,
+        times,
+        dial_tone_first=plan.random() < 0.85,
+        witness=witness,
+        fencing=fencing,
+        fence_fallback=gold is None and draw.random() < 0.5,
+    )
     world.stress = plan.choice([0.0, 0.0, 0.0, 0.003])
     world.discards_agreed = plan.random() < 0.5
     world.corosync.try_again = plan.choice([0.0, 0.0, 0.0, 0.05])
@@ -234,7 +255,7 @@ def _world(seed: int, plan: random.Random) -> World:
 
 def _mix(plan: random.Random, names: tuple[str, ...]) -> list[Fault]:
     number = plan.choices([1, 2, 3, 4, 5], [25, 30, 25, 15, 5])[0]
-    among = [FAULTS[name] for name in names] if names else list(FAULTS.values())
+    among = [FAULTS[name] for name in names] if names else [f for f in FAULTS.values() if f.by_chance]
     chosen = [plan.choice(among) for _ in range(number)]
     damaged = [f for f in chosen if f.name == "record-damaged"]
     for extra in damaged[1:]:

@@ -22,6 +22,8 @@ def record_words(record: Record | None) -> str:
         words.append("taking")
     if record.slave_fit:
         words.append("slave fit")
+    if record.witness_off:
+        words.append("witness off")
     words += [f"node{node} standby" for node in sorted(record.standby)]
     return ", ".join(words)
 

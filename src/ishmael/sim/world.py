@@ -21,6 +21,7 @@ from ishmael.words.roles import Network, Role
 from ishmael.words.settings import Times
 
 REFERENCES = ("gateway", "switch")
+WITNESS = "witness"
 
 
 class World:
@@ -30,10 +31,21 @@ class World:
         seed: of all chance.
         times: the protocol's times.
         dial_tone_first: the policy of rule 8.
-        data: data counts (the null database is always in step).
+        witness: a third vote decides splits.
+        fencing: each node can cut the other's power.
+        fence_fallback: a takeover goes on when that fails.
     """
 
-    def __init__(self, seed: int, times: Times | None = None, *, dial_tone_first: bool = True) -> None:
+    def __init__(
+        self,
+        seed: int,
+        times: Times | None = None,
+        *,
+        dial_tone_first: bool = True,
+        witness: bool = False,
+        fencing: bool = False,
+        fence_fallback: bool = False,
+    ) -> None:
         self.seed = seed
         self.draw = random.Random(seed)  # noqa: S311 - chance for a simulation, not for a secret
         self.times = times or Times()
@@ -47,9 +59,14 @@ class World:
         self.answers: dict[int, Answer] = {}
         self.last_rule: dict[int, str] = {}
         self.dial_tone_first = dial_tone_first
+        self.witness, self.fencing, self.fence_fallback = witness, fencing, fence_fallback
+        self.fence_broken = False
+        self.held = False
         self.nodes = {number: Node(number, self, self.config_of(number)) for number in (1, 2)}
         self.ether = Ether(self.agenda, self.draw, self.nodes, REFERENCES)
         self.corosync = Corosync(self.agenda, self.draw, self.nodes, self._knet_loss)
+        if witness:
+            self.corosync.witness = self._reaches_witness
         self.database = Database(self.agenda, self.draw, self.nodes, self._streams)
         self.monitors = Monitors(self)
         self._tickets = 0
@@ -65,7 +82,16 @@ class World:
 
     def config_of(self, number: int, *, alone: bool = False) -> Config:
         """What a keeper reads from its settings."""
-        return Config(number, 0 if alone else 3 - number, REFERENCES, self.dial_tone_first, self.times)
+        return Config(
+            number,
+            0 if alone else 3 - number,
+            REFERENCES,
+            self.dial_tone_first,
+            self.times,
+            witness=self.witness,
+            fencing=self.fencing,
+            fence_fallback=self.fence_fallback,
+        )
 
     # --- a beginning ------------------------------------------------------------------------------------------------
 
@@ -119,11 +145,14 @@ class World:
             keeper.reconfigure(self.config_of(number))
 
     def waits_for_admin(self) -> bool:
-        """One node is out and the other in standby."""
+        """One node is out, or lost its record, and the other is in standby; or no record is left that says who was master."""
         roles = [node.role for node in self.nodes.values()]
         records = [node.machine.disk.visible for node in self.nodes.values()]
         away = [r is not None and number in r.standby for number, r in zip(self.nodes, records, strict=True)]
-        return Role.OUT in roles and any(away)
+        disks = [node.machine.disk for node in self.nodes.values()]
+        nothing = all(disk.visible is None or disk.damaged for disk in disks)
+        lost = Role.OUT in roles or any(disk.visible is None for disk in disks)
+        return (lost and any(away)) or nothing
 
     # --- seen by the parts ------------------------------------------------------------------------------------------
 
@@ -134,7 +163,7 @@ class World:
     def looked(self) -> None:
         """Links, machines or processes changed: Corosync notices."""
         self.corosync.look()
-        self.monitors.split_seen |= self._split()
+        self.monitors.split_seen |= self._split() and not self.votes_count()
 
     def _split(self) -> bool:
         """The nodes reach each other on no way that both could use, while both may see a reference."""
@@ -186,6 +215,17 @@ class World:
         wire = self.ether.wires[Network.PHONE]
         sees = any(wire.joins(number, name) and wire.joins(name, number) for name in REFERENCES)
         return not sees and not self.corosync.linked
+
+    def _reaches_witness(self, number: int) -> bool:
+        """The witness stands behind the telephone network."""
+        wire = self.ether.wires[Network.PHONE]
+        return wire.joins(number, WITNESS) and wire.joins(WITNESS, number)
+
+    def votes_count(self) -> bool:
+        """A witness is in use by both: then a split is no excuse for anything."""
+        states = [node.keeper.state for node in self.nodes.values() if node.keeper is not None]
+        off = any(state.record is not None and state.record.witness_off for state in states)
+        return self.witness and not off
 
     def _streams(self) -> bool:
         """Replication has a path: either network, both ways."""

@@ -43,6 +43,7 @@ class Record:
         standby: ids of the nodes that must be re-added before they may serve.
         slave_fit: the master may have told the slave that it is fit; while true, the master does not resume alone.
         revision: counts changes under one epoch; the higher one of an epoch is the newer.
+        witness_off: the witness was lost while both nodes were well; until it is back, its vote is not asked for.
     """
 
     epoch: Epoch
@@ -51,6 +52,7 @@ class Record:
     standby: frozenset[int] = frozenset()
     slave_fit: bool = False
     revision: int = 0
+    witness_off: bool = False
 
     @property
     def order(self) -> tuple[Epoch, int]:
@@ -67,6 +69,7 @@ class Record:
             "standby": sorted(self.standby),
             "slave_fit": self.slave_fit,
             "revision": self.revision,
+            "witness_off": self.witness_off,
         }
 
     def to_bytes(self) -> bytes:
@@ -94,7 +97,9 @@ def record_from_mapping(raw: Any) -> Record:
         values = [counter, node, raw["master"], raw["revision"], *raw["standby"]]
         if not all(type(value) is int and value >= 0 for value in values):
             raise RecordUnreadable("record holds a number that is none")
-        if not (type(raw["taking"]) is bool and type(raw["slave_fit"]) is bool):
+        # Records of versions without a witness lack the field.
+        witness_off = raw.get("witness_off", False)
+        if not all(type(flag) is bool for flag in (raw["taking"], raw["slave_fit"], witness_off)):
             raise RecordUnreadable("record holds a flag that is none")
         return Record(
             epoch=Epoch(counter, node),
@@ -103,8 +108,9 @@ def record_from_mapping(raw: Any) -> Record:
             standby=frozenset(raw["standby"]),
             slave_fit=raw["slave_fit"],
             revision=raw["revision"],
+            witness_off=witness_off,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, RecordUnreadable):
             raise
         raise RecordUnreadable(f"record is incomplete: {error}") from error

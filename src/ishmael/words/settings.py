@@ -67,6 +67,8 @@ class Times:
     boot_ms: int = 10000
     dial_tone_ms: int = 30000
     conflict_ms: int = 80
+    witness_off_ms: int = 60000
+    fence_ms: int = 1500
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,6 +401,7 @@ def check_times(times: Times) -> list[Finding]:
         >= max(t.lease_ms, t.own_corosync_ms) + 300 + t.save_ms,
         "alone_ms >= 1.01 * fitness_ms + hears_ms": t.alone_ms * 100 >= 101 * t.fitness_ms + 100 * t.hears_ms,
         "boot_ms > fitness_ms + 2000": t.boot_ms > t.fitness_ms + 2000,
+        "fitness_ms > take_min_ms + fence_ms + save_ms": t.fitness_ms > t.take_min_ms + t.fence_ms + t.save_ms,
         "all positive": all(getattr(t, f.name) > 0 for f in fields(t)),
     }
     return [

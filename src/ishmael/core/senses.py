@@ -15,6 +15,8 @@ from ishmael.core.outbox import Outbox
 from ishmael.core.state import ProbeSense, ReferenceSense, State, VacancySense
 from ishmael.words.roles import Network, Role
 
+_NOT_SAVED = "record-not-saved"
+
 
 def absorb(s: State, event: ev.Event, out: Outbox) -> None:
     """Note what ``event`` says in ``s`` (a copy that the caller owns)."""
@@ -256,9 +258,16 @@ def _save_ended(s: State, e: ev.SaveEnded, out: Outbox) -> None:
     if e.ok:
         s.record = saving.record
         s.save_failed_ms = -1
+        s.reported -= {_NOT_SAVED}
         return
-    s.save_failed_ms, s.save_failed_why = s.now_ms, e.why
-    out.tell("record-not-saved", "10", f"The record could not be written: {e.why}.", cause=e.why)
+    _not_saved(s, e.why, out)
+
+
+def _not_saved(s: State, why: str, out: Outbox) -> None:
+    s.save_failed_ms, s.save_failed_why = s.now_ms, why
+    if _NOT_SAVED not in s.reported:
+        s.reported |= {_NOT_SAVED}
+        out.tell("record-not-saved", "10", f"The record could not be written: {why}.", cause=why)
 
 
 def _address_ended(s: State, e: ev.AddressEnded, out: Outbox) -> None:
@@ -321,8 +330,7 @@ def _disk(s: State, e: ev.DiskProbed, out: Outbox) -> None:
     """Rule 10: a disk that takes nothing is noticed before the record has to be written."""
     if e.ok or s.saving is not None or s.save_failed_ms >= 0:
         return
-    s.save_failed_ms, s.save_failed_why = s.now_ms, e.why
-    out.tell("record-not-saved", "10", f"The record could not be written: {e.why}.", cause=e.why)
+    _not_saved(s, e.why, out)
 
 
 def _objected(s: State, e: ev.FitnessObjected, _out: Outbox) -> None:

@@ -12,8 +12,8 @@ from typing import Literal
 
 from ishmael.sim.ether import FOREIGN
 from ishmael.sim.node import Node
-from ishmael.sim.world import REFERENCES, WITNESS, World
 from ishmael.sim.wires import Wire
+from ishmael.sim.world import REFERENCES, WITNESS, World
 from ishmael.words.roles import Network
 
 Undo = Callable[[], None]
@@ -194,7 +194,9 @@ def _references_silent(world: World, _node: Node, draw: random.Random) -> Undo:
 
 def _skewed(world: World, wire: Wire, draw: random.Random) -> Undo:
     """Each reference loses frames at its own rate, towards each node, and they come back one after the other."""
-    lossy = {(name, node): draw.uniform(0, 0.9) for name in REFERENCES for node in (1, 2)}
+    lossy: dict[tuple[int | str, int | str], float] = {
+        (name, node): draw.uniform(0, 0.9) for name in REFERENCES for node in (1, 2)
+    }
     wire.loss_of |= lossy
 
     def back(pair: tuple[int | str, int | str]) -> None:
@@ -251,7 +253,7 @@ def _one_way(world: World, node: Node, draw: random.Random) -> Undo:
         return _cut(world, Network.INTERNAL, {pair})
     if kind == 2:
         # Deaf: nothing reaches it, all that it sends arrives.
-        deaf = {(other, node.id) for other in _everybody(node)}
+        deaf: set[tuple[int | str, int | str]] = {(other, node.id) for other in _everybody(node)}
         return _all(_cut(world, Network.PHONE, deaf), _cut(world, Network.INTERNAL, {(peer, node.id)}))
     return _all(_cut(world, Network.PHONE, {pair}), _cut(world, Network.INTERNAL, {pair}))
 

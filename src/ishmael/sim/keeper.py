@@ -15,6 +15,7 @@ from ishmael.core.events import (
     AddressEnded,
     Configured,
     DataReported,
+    DiskProbed,
     Event,
     FenceEnded,
     LinkChanged,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 _SOCKET_FRAMES_MAX = 400
 _EVERYDAY = (do.Send, do.AskReferences, do.ProbePeer, do.ProbeHolder, do.RefreshAddress)
 _REPORT_EVERY_MS = 100
+_PROBE_DISK_EVERY_MS = 5000
 _UNSENT_MAX = 15
 
 
@@ -94,6 +96,7 @@ class Keeper:
         self.world.corosync.connect(self.node.id)
         self._tick()
         self.agenda.after(_REPORT_EVERY_MS, self._report)
+        self.agenda.after(_PROBE_DISK_EVERY_MS, self._probe_disk)
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -162,6 +165,16 @@ class Keeper:
             return
         self.agenda.after(_REPORT_EVERY_MS, self._report)
         self.report()
+
+    def _probe_disk(self) -> None:
+        """The helper writes and syncs a few bytes, so that a dead disk is known before the record has to be written."""
+        if not self.alive:
+            return
+        self.agenda.after(_PROBE_DISK_EVERY_MS, self._probe_disk)
+        disk = self.node.machine.disk
+        if self.runs and self.state.saving is None:
+            takes_ms = self.draw.uniform(2, 15) * disk.slow
+            self.agenda.after(takes_ms, lambda: self.ended(DiskProbed(not disk.full, "no space left on device")))
 
     def report(self) -> None:
         """Look at the follower and say how far it is."""

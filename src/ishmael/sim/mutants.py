@@ -213,9 +213,7 @@ MUTANTS: dict[str, Mutant] = {
     "unclaimed-at-once": Mutant(
         "a slave takes over as soon as a master that it cannot reach does not announce itself",
         patches=((facts, "unclaimed", _unclaimed_at_once),),
-        strikes=(
-            Strike("one-way-to-master", 1, (0, 100), (6000, 7000)),
-        ),
+        strikes=(Strike("one-way-to-master", 1, (0, 100), (6000, 7000)),),
     ),
     "unheard-master-silent": Mutant(
         "a master that does not hear its slave does not say that it serves",

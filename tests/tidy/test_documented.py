@@ -15,7 +15,7 @@ from ishmael.cli.app import app
 from ishmael.core.asks import Wish
 from ishmael.core.rules import RULES
 from ishmael.words import errors, places
-from ishmael.words.profile import Profile, Unit
+from ishmael.words.profile import FileSet, Profile, SqliteSet, Unit
 from ishmael.words.roles import ClusterState, Role
 from ishmael.words.settings import NodeSettings, Settings, Times, check_times
 from tests.tidy.checkout import ROOT, python_files, relative
@@ -219,7 +219,7 @@ WHOLE_PAGES: dict[str, Callable[[], set[str]]] = {
     "failover.md": lambda: {rule.id for rule in RULES},
     "times.md": lambda: _fields(Times),
     "settings.md": lambda: _fields(Settings, NodeSettings) | {"schema"},
-    "profile.md": lambda: _fields(Profile, Unit) | {"schema"},
+    "profile.md": lambda: _fields(Profile, Unit, FileSet, SqliteSet) | {"schema"},
     "control.md": _asks,
     "cli.md": _commands,
     "errors.md": lambda: set(_codes()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ishmael.manager.ports.events import Events
@@ -21,10 +22,11 @@ class Look:
     Args:
         hands: ports to look with.
         events: the event list.
+        files: says how far the slave's files are, as part of the status.
     """
 
-    def __init__(self, hands: Hands, events: Events) -> None:
-        self._hands, self._events = hands, events
+    def __init__(self, hands: Hands, events: Events, files: Callable[[], dict[str, Any]] = dict) -> None:
+        self._hands, self._events, self._files = hands, events, files
 
     def status(self) -> dict[str, Any]:
         """The whole cluster as this node sees it; also when the keeper is down.
@@ -38,7 +40,9 @@ class Look:
             keeper = None
         prepared = machine.our_authorized_line(self._hands) is not None
         settings = machine.read_settings(self._hands)
-        return status_object(keeper, settings, prepared=prepared, host_name=self._hands.host.name())
+        seen = status_object(keeper, settings, prepared=prepared, host_name=self._hands.host.name())
+        seen["sync"] = {**seen["sync"], **self._files()}
+        return seen
 
     def events(self, limit: int) -> dict[str, Any]:
         """The newest events, oldest of them first."""

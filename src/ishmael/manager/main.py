@@ -13,11 +13,16 @@ from pathlib import Path
 
 import uvicorn
 
+from ishmael.manager.api import data
 from ishmael.manager.api.app import make_app
 from ishmael.manager.api.callers import OnlyKnownCallers, PeerCredentialProtocol
+from ishmael.manager.data.files import FilesFollow
+from ishmael.manager.data.salvage import Salvage
 from ishmael.manager.drivers.events import EventFile
+from ishmael.manager.drivers.inotify import Inotify
 from ishmael.manager.drivers.join import real_hands
 from ishmael.manager.drivers.lock import cluster_lock
+from ishmael.manager.drivers.rsyncd import Rsyncd
 from ishmael.manager.jobs.journal import Journal
 from ishmael.manager.jobs.queue import Queue
 from ishmael.manager.jobs.runner import Runner
@@ -93,8 +98,10 @@ def serve(api_socket: str, jobs: str) -> None:
     works = catalogue(hands)
     journal = Journal(jobs)
     runner = Runner(journal, works, cluster_lock)
-    tasks = Tasks(_tasks())
-    app = make_app(Queue(journal, works), journal, Look(hands, EventFile()), hands.host.version())
+    files = FilesFollow(hands, hands.copies, Rsyncd(), Inotify)
+    tasks = Tasks([files, *_tasks()])
+    app = make_app(Queue(journal, works), journal, Look(hands, EventFile(), files.facts), hands.host.version())
+    data.add_to(app, hands, Salvage(hands.host.name()))
     app.add_middleware(OnlyKnownCallers)
     door = listen(api_socket)
     config = uvicorn.Config(

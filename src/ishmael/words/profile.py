@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from typing import Any
 from ishmael.words.errors import RequestRefused
 
 PROFILE_SCHEMA = 1
+_PATH = re.compile(r"(/[A-Za-z0-9._+-]+)+")
+_TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,51 @@ class DatabaseWanted:
 
 
 @dataclass(frozen=True, slots=True)
+class FileSet:
+    """A directory that the slave has a copy of.
+
+    Args:
+        path: the directory.
+        exclude: patterns of rsync(1) for what is worth no copy (caches, temporary files).
+        local: names below it that each node has for itself, such as the files that name the machine.
+        held: the copy waits in a place of Ishmael's and is put in place only at a takeover, for files that act by lying
+            there (Asterisk's call files). Of those, only files whose time is still to come are put in place.
+        on_change: commands (argument lists) run on the slave when something below it has changed.
+    """
+
+    path: str
+    exclude: tuple[str, ...] = ()
+    local: tuple[str, ...] = ()
+    held: bool = False
+    on_change: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def slug(self) -> str:
+        """Its name where a path cannot stand."""
+        return self.path.strip("/").replace("/", "-")
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteSet:
+    """A table of keys and values in a SQLite file that a program of the workload has open on both nodes.
+
+    Args:
+        path: the file. It is never copied as a file: rows are merged into the one the slave's program has open.
+        table: its table, with columns ``key`` and ``value``.
+        local: beginnings of keys that each node has for itself.
+    """
+
+    path: str
+    table: str = "astdb"
+    local: tuple[str, ...] = ()
+
+    @property
+    def slug(self) -> str:
+        """Its name where a path cannot stand."""
+        return self.path.strip("/").replace("/", "-")
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """A workload.
 
@@ -59,6 +107,8 @@ class Profile:
         on_open: commands (argument lists) run on the master once the cluster IP is up; a failure is reported only.
         command_ms: time limit of each command.
         database: kept in step on both nodes, or None.
+        files: directories that the slave has a copy of.
+        sqlite: SQLite files whose rows the slave has too.
     """
 
     name: str
@@ -66,6 +116,8 @@ class Profile:
     on_open: tuple[tuple[str, ...], ...] = ()
     command_ms: int = 5000
     database: DatabaseWanted | None = None
+    files: tuple[FileSet, ...] = ()
+    sqlite: tuple[SqliteSet, ...] = ()
 
 
 def profile_from_toml(text: str) -> Profile:
@@ -89,8 +141,12 @@ def _from_mapping(raw: Mapping[str, Any]) -> Profile:
         raise ValueError(f"schema must be {PROFILE_SCHEMA}")
     units = tuple(_unit(entry) for entry in values.pop("units", ()))
     on_open = tuple(tuple(str(word) for word in argv) for argv in values.pop("on_open", ()))
-    database = values.pop("database", None)
-    return Profile(units=units, on_open=on_open, database=None if database is None else _database(database), **values)
+    wanted = values.pop("database", None)
+    database = None if wanted is None else _database(wanted)
+    files = tuple(_file_set(entry) for entry in values.pop("files", ()))
+    sqlite = tuple(_sqlite_set(entry) for entry in values.pop("sqlite", ()))
+    _no_nesting([entry.path for entry in files])
+    return Profile(units=units, on_open=on_open, database=database, files=files, sqlite=sqlite, **values)
 
 
 def _database(raw: Mapping[str, Any]) -> DatabaseWanted:
@@ -104,6 +160,49 @@ def _database(raw: Mapping[str, Any]) -> DatabaseWanted:
     if type(wanted.keep_mb) is not int or not 64 <= wanted.keep_mb <= 1_000_000:
         raise ValueError("keep_mb of the database is no number from 64 to 1000000")
     return wanted
+
+
+def _texts(raw: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    value = raw.get(key, ())
+    if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) and item for item in value):
+        raise ValueError(f"{key} of {raw.get('path')!r} is no list of texts")
+    if any(ord(char) < ord(" ") for item in value for char in item):
+        raise ValueError(f"{key} of {raw.get('path')!r} has a control character")
+    return tuple(value)
+
+
+def _safe_path(path: object) -> str:
+    """A path that may be copied over: absolute, plain, and not the machine itself."""
+    if not isinstance(path, str) or not _PATH.fullmatch(path) or ".." in path.split("/"):
+        raise ValueError(f"{path!r} is no absolute path of letters, digits and . _ + - without a slash at its end")
+    if path.count("/") < 2:
+        raise ValueError(f"{path} is too much to be copied: name a directory below it")
+    return path
+
+
+def _file_set(raw: Mapping[str, Any]) -> FileSet:
+    commands = tuple(tuple(str(word) for word in argv) for argv in raw.get("on_change", ()))
+    lists = {"exclude": _texts(raw, "exclude"), "local": _texts(raw, "local"), "on_change": commands}
+    found = FileSet(**{**raw, **lists})
+    _safe_path(found.path)
+    if not isinstance(found.held, bool):
+        raise ValueError(f"held of {found.path} is neither true nor false")  # noqa: TRY004 - told as one of the values
+    return found
+
+
+def _sqlite_set(raw: Mapping[str, Any]) -> SqliteSet:
+    found = SqliteSet(**{**raw, "local": _texts(raw, "local")})
+    _safe_path(found.path)
+    if not isinstance(found.table, str) or not _TABLE.fullmatch(found.table):
+        raise ValueError(f"{found.table!r} is no name of a table")
+    return found
+
+
+def _no_nesting(paths: list[str]) -> None:
+    for one in paths:
+        for other in paths:
+            if one is not other and (other == one or other.startswith(one + "/")):
+                raise ValueError(f"{other} lies in {one}: name it once")
 
 
 def _unit(raw: Mapping[str, Any]) -> Unit:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
 from ishmael.manager.door.answers import Door
+from ishmael.manager.ports.copies import Copied, Target, Watch
 from ishmael.manager.ports.database import Pairing
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.ports.network import Nic, Route
@@ -15,6 +16,7 @@ from ishmael.manager.ports.node import KeyPair, Peer
 from ishmael.words import errors, places
 from ishmael.words.database import Database
 from ishmael.words.errors import HostFault, PeerFault, RequestRefused
+from ishmael.words.profile import FileSet
 from ishmael.words.roles import Role
 from ishmael.words.settings import Settings, settings_from_toml
 
@@ -159,6 +161,31 @@ class MemoryHost:
         return "/usr/bin/python3 -I -m ishmael.manager.door"
 
 
+class MemoryCopies:
+    """Everything is there at once."""
+
+    def password(self) -> str:
+        return "secret"
+
+    def there(self, files: FileSet) -> bool:
+        return True
+
+    def size(self, files: FileSet) -> int:
+        return 1000
+
+    def answers(self, target: Target) -> bool:
+        return True
+
+    def some(self, target: Target, files: FileSet, paths: Sequence[bytes], stopped: Callable[[], bool]) -> Copied:
+        return Copied(0, "")
+
+    def all(self, target: Target, files: FileSet, stopped: Callable[[], bool], watch: Watch | None = None) -> Copied:
+        return Copied(0, "", moved_bytes=1000)
+
+    def compare(self, target: Target, files: FileSet, stopped: Callable[[], bool]) -> Copied:
+        return Copied(0, "")
+
+
 class VirtualClock:
     """Time passes only when somebody sleeps."""
 
@@ -235,6 +262,7 @@ class Machine:
         return Hands(
             self.files, self.keeper, self.services, self.network, MemoryNode(self), self.keys, self.corosync,
             self.host, self.world.clock, self.database,
+            MemoryCopies(),
         )  # fmt: skip
 
     @property

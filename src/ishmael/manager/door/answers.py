@@ -1,4 +1,4 @@
-"""What the door does: five asks, typed, and nothing else. See docs/reference/door.md for their shapes."""
+"""What the door does: a few asks, typed, and nothing else. See docs/reference/door.md for their shapes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
-from ishmael.manager.door import database
+from ishmael.manager.door import database, files
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.works import machine
 from ishmael.manager.works.corosync_conf import KEY_BYTES
@@ -100,6 +100,9 @@ class Door:
             "database-status": partial(database.status, hands),
             "database-prepare": self._locked(partial(database.prepare, hands)),
             "database-join": self._locked(partial(database.join, hands)),
+            "salvage": partial(files.salvage, hands),
+            "files-candidates": partial(files.candidates, hands),
+            "files-keep": self._locked(partial(files.keep, hands)),
         }
 
     def answer(self, raw: Any) -> dict[str, Any]:

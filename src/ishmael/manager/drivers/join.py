@@ -9,6 +9,7 @@ from ishmael.manager.drivers.host import ThisHost
 from ishmael.manager.drivers.keeper import SocketKeeper
 from ishmael.manager.drivers.network import KernelNetwork
 from ishmael.manager.drivers.postgres import Postgres
+from ishmael.manager.drivers.rsync import Rsync
 from ishmael.manager.drivers.services import Systemd
 from ishmael.manager.drivers.ssh import OpenSshKeys, SshNode
 from ishmael.manager.ports.hands import Hands
@@ -27,4 +28,5 @@ def real_hands() -> Hands:
         host=ThisHost(),
         clock=SystemClock(),
         database=Postgres(),
+        copies=Rsync(),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ishmael.manager.ports.clock import Clock
+from ishmael.manager.ports.copies import Copies
 from ishmael.manager.ports.corosync import Corosync
 from ishmael.manager.ports.database import Databases
 from ishmael.manager.ports.files import Files
@@ -29,3 +30,4 @@ class Hands:
     host: Host
     clock: Clock
     database: Databases
+    copies: Copies

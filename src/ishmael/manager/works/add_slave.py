@@ -7,6 +7,7 @@ from typing import Any
 
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.works.base import Arguments, Notes, Step
+from ishmael.manager.works.copying import Copying
 from ishmael.manager.works.database_steps import DatabaseSteps
 from ishmael.manager.works.joining import Joining, standing_as_master
 from ishmael.manager.works.meeting import Meeting, Wanted
@@ -32,6 +33,7 @@ class AddSlave:
         given.close()
         self._joining = Joining(hands, notes)
         self._database = DatabaseSteps(hands, notes, self._joining)
+        self._copying = Copying(hands, notes, self._joining)
         self._facts: dict[str, Any] = {}
 
     def check(self) -> list[Finding]:
@@ -75,6 +77,7 @@ class AddSlave:
             Step("start Corosync on both nodes", join.are_members, join.start_corosync),
             Step("write the settings of two nodes", join.settings_written, join.write_settings, join.restore_settings),
             *self._database.steps(),
+            *self._copying.steps(),
             Step("start the slave's keeper", join.takes_part, join.start_keeper),
             Step("admit the slave", join.is_admitted, join.admit, join.dismiss),
             Step("wait until the slave is fit", join.is_fit, join.await_fit),
@@ -89,4 +92,5 @@ class AddSlave:
             "node": slave.id,
             "bytes_moved": files + database["bytes_moved"],
             "database": database,
+            **self._copying.result(),
         }

@@ -7,6 +7,7 @@ from typing import Any
 
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.works.base import Arguments, Notes, Step
+from ishmael.manager.works.copying import Copying
 from ishmael.manager.works.database_steps import DatabaseSteps
 from ishmael.manager.works.joining import Joining, standing_as_master
 from ishmael.manager.works.meeting import Meeting, Wanted
@@ -36,6 +37,7 @@ class ReAdd:
         given.close()
         self._joining = Joining(hands, notes)
         self._database = DatabaseSteps(hands, notes, self._joining)
+        self._copying = Copying(hands, notes, self._joining)
         self._facts: dict[str, Any] = {}
 
     def check(self) -> list[Finding]:
@@ -90,6 +92,7 @@ class ReAdd:
             Step("start Corosync on both nodes", join.are_members, join.start_corosync),
             Step("write the settings", join.settings_written, join.write_settings, join.restore_settings),
             *self._database.steps(),
+            *self._copying.steps(),
             Step("start the node's keeper", join.takes_part, join.start_keeper),
             Step("admit the node", join.is_admitted, join.admit),
             Step("wait until the node is fit", join.is_fit, join.await_fit),
@@ -102,4 +105,5 @@ class ReAdd:
         return {
             "slave": slave.name, "node": slave.id, "rung": database["rung"],
             "bytes_moved": moved + database["bytes_moved"], "salvage": database["salvage"], "database": database,
+            **self._copying.result(),
         }  # fmt: skip

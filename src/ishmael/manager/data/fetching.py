@@ -1,0 +1,60 @@
+"""The salvage of both nodes, and bringing one find out."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ishmael.manager.data.salvage import Salvage
+from ishmael.manager.ports.hands import Hands
+from ishmael.manager.ports.node import Peer
+from ishmael.manager.works import machine
+from ishmael.manager.works.ssh_keys import pinned
+from ishmael.words import places
+from ishmael.words.errors import HostFault, IshmaelError, RequestRefused
+
+_ASK_S = 8.0
+
+
+def both(hands: Hands, salvage: Salvage) -> dict[str, Any]:
+    """``finds`` of both nodes, oldest first, and ``unreached``: why the other node's are not among them, or empty."""
+    finds = [find.to_mapping() for find in salvage.finds()]
+    unreached = ""
+    try:
+        peer = _peer(hands)
+        if peer is not None:
+            finds += [dict(find) for find in hands.node.ask(peer, "salvage", limit_s=_ASK_S)["finds"]]
+    except IshmaelError as error:
+        unreached = error.message
+    return {"finds": sorted(finds, key=lambda find: str(find["at"])), "unreached": unreached}
+
+
+def export(salvage: Salvage, name: str, directory: str) -> dict[str, Any]:
+    """Copy a find's content.
+
+    Raises:
+        RequestRefused: the directory exists, or is no absolute path.
+        HostFault: the disk is full or failing.
+    """
+    find, target = salvage.find(name), Path(directory)
+    if not target.is_absolute():
+        raise RequestRefused("not-absolute", f"{directory} is no absolute path.", "Begin it with a slash.")
+    if target.exists() or target.is_symlink():
+        raise RequestRefused("directory-exists", f"{directory} exists already.", "Name a directory that does not.")
+    try:
+        shutil.copytree(salvage.content(name), target, symlinks=True)
+    except (OSError, shutil.Error) as error:
+        shutil.rmtree(target, ignore_errors=True)
+        raise HostFault("export-failed", f"{directory} cannot be written: {error}.", "See: df -h") from error
+    return {"id": find.id, "directory": str(target), "count": find.count, "size_bytes": find.size_bytes}
+
+
+def _peer(hands: Hands) -> Peer | None:
+    settings = machine.read_settings(hands)
+    own = settings.named(hands.host.name()) if settings is not None else None
+    other = settings.peer_of(own.id) if settings is not None and own is not None else None
+    if other is None:
+        return None
+    key = pinned((hands.files.read(places.KNOWN_HOSTS) or b"").decode(errors="replace")).get(other.id)
+    return None if key is None else Peer((other.internal_ip, other.phone_ip), key)

@@ -1,0 +1,78 @@
+"""Files that act by lying there (Asterisk's call files): they act on the master only, and never twice.
+
+On a node that is not master they wait below /var/lib/ishmael/held. When the node becomes master, those whose time (that
+of the file's last change, which Asterisk takes for the time of the call) is still to come are put in place: the former
+master cannot have acted on them. Those whose time had come may have acted; they are kept aside for the admin.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from ishmael.words import places
+from ishmael.words.profile import FileSet
+
+CERTAIN_S = 5.0
+"""Two clocks of a cluster differ by less than this; a file that close to its time may have acted."""
+
+
+def place(files: FileSet) -> Path:
+    """Where they wait."""
+    return Path(places.HELD) / files.slug
+
+
+def hold(files: FileSet) -> list[str]:
+    """Take everything out of the directory, so that nothing acts on this node; the names taken."""
+    source, target = Path(files.path), place(files)
+    taken = []
+    for name in _names(source):
+        target.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            _move(source / name, target / name)
+            taken.append(name)
+    return taken
+
+
+def release(files: FileSet, now_wall_s: float) -> tuple[list[str], list[str]]:
+    """Put in place what cannot have acted yet.
+
+    Returns:
+        Names put in place, and names that wait on for they may have acted on the former master.
+    """
+    source, target = place(files), Path(files.path)
+    placed, doubtful = [], []
+    for name in _names(source):
+        try:
+            due_s = (source / name).lstat().st_mtime
+        except FileNotFoundError:
+            continue
+        if due_s <= now_wall_s + CERTAIN_S or (target / name).exists():
+            doubtful.append(name)
+            continue
+        target.mkdir(parents=True, exist_ok=True)
+        _move(source / name, target / name)
+        placed.append(name)
+    return placed, doubtful
+
+
+def _names(directory: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(directory))  # noqa: PTH208 - names alone
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move with owner, mode and times; what lies there whole appears at once."""
+    try:
+        source.rename(target)
+    except OSError:
+        owner = source.lstat()
+        fresh = target.with_name(f".{target.name}.new")
+        shutil.copy2(source, fresh, follow_symlinks=False)
+        os.chown(fresh, owner.st_uid, owner.st_gid, follow_symlinks=False)
+        fresh.rename(target)
+        source.unlink()

@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 
 import typer
 
-from ishmael.cli import looking, salvage, working
+from ishmael.cli import looking, salvage, users, working
 from ishmael.cli.main import PLUG_INS
 
 
@@ -31,3 +31,4 @@ app = typer.Typer(
 looking.add_to(app)
 working.add_to(app)
 salvage.add_to(app)
+app.add_typer(users.user)

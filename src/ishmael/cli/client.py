@@ -91,6 +91,10 @@ class Api:
         chosen = {key: value for key, value in parameters.items() if value is not None}
         return self._ask("GET", path, READ_LIMIT_S, params=chosen)
 
+    def delete(self, path: str) -> Any:
+        """Take something away."""
+        return self._ask("DELETE", path, READ_LIMIT_S)
+
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """Ask for something to be done."""
         return self._ask("POST", path, CHECK_LIMIT_S, json=body)

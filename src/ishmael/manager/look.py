@@ -9,6 +9,7 @@ from ishmael.manager.ports.events import Events
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.story import stories
 from ishmael.manager.works import machine
+from ishmael.words import places
 from ishmael.words.errors import IshmaelError
 from ishmael.words.status import status_object
 
@@ -43,6 +44,19 @@ class Look:
         seen = status_object(keeper, settings, prepared=prepared, host_name=self._hands.host.name())
         seen["sync"] = {**seen["sync"], **self._files()}
         return seen
+
+    def nics(self) -> dict[str, Any]:
+        """The network interfaces of this node."""
+        found = [
+            {"name": nic.name, "mac": nic.mac, "up": nic.up, "carrier": nic.carrier, "addresses": list(nic.addresses)}
+            for nic in self._hands.network.nics()
+        ]
+        return {"schema": EVENTS_SCHEMA, "nics": found}
+
+    def cluster_key(self) -> dict[str, Any]:
+        """The cluster's SSH public key, to be pasted on the node that shall become slave; null without a cluster."""
+        raw = self._hands.files.read(places.CLUSTER_KEY_PUBLIC)
+        return {"schema": EVENTS_SCHEMA, "public_key": raw.decode().strip() if raw else None}
 
     def events(self, limit: int) -> dict[str, Any]:
         """The newest events, oldest of them first."""

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import uvicorn
 
+from ishmael.manager.accounts import AccountsBook
 from ishmael.manager.api import data
 from ishmael.manager.api.app import make_app
 from ishmael.manager.api.callers import OnlyKnownCallers, PeerCredentialProtocol
+from ishmael.manager.certificate import CertificateBook
 from ishmael.manager.data.files import FilesFollow
 from ishmael.manager.data.salvage import Salvage
 from ishmael.manager.drivers.events import EventFile
@@ -27,7 +29,8 @@ from ishmael.manager.jobs.journal import Journal
 from ishmael.manager.jobs.queue import Queue
 from ishmael.manager.jobs.runner import Runner
 from ishmael.manager.look import Look
-from ishmael.manager.tasks import Task, Tasks
+from ishmael.manager.tasks import Tasks
+from ishmael.manager.web_follow import WebFollow
 from ishmael.manager.works.catalogue import catalogue
 from ishmael.words import places
 from ishmael.words.errors import HostFault, IshmaelError
@@ -82,11 +85,6 @@ def listen(path: str) -> socket.socket:
     return door
 
 
-def _tasks() -> list[Task]:
-    """What the manager does beside its jobs."""
-    return []
-
-
 def serve(api_socket: str, jobs: str) -> None:
     """Run until told to stop; a job cut off here is resumed at the next start.
 
@@ -98,9 +96,11 @@ def serve(api_socket: str, jobs: str) -> None:
     works = catalogue(hands)
     journal = Journal(jobs)
     runner = Runner(journal, works, cluster_lock)
+    book = AccountsBook(hands.files)
     files = FilesFollow(hands, hands.copies, Rsyncd(), Inotify)
-    tasks = Tasks([files, *_tasks()])
-    app = make_app(Queue(journal, works), journal, Look(hands, EventFile(), files.facts), hands.host.version())
+    tasks = Tasks([files, WebFollow(hands, book, CertificateBook(hands.files))])
+    look = Look(hands, EventFile(), files.facts)
+    app = make_app(Queue(journal, works), journal, look, hands.host.version(), book)
     data.add_to(app, hands, Salvage(hands.host.name()))
     app.add_middleware(OnlyKnownCallers)
     door = listen(api_socket)

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from ishmael.manager.accounts import AccountsBook
 from ishmael.manager.api.app import make_app
 from ishmael.manager.jobs.journal import Journal
 from ishmael.manager.jobs.queue import Queue
@@ -36,9 +37,10 @@ class Manager:
         self.world = World()
         hands = self.world.machines[0].hands
         works = catalogue(hands)
+        book = AccountsBook(hands.files, lambda _path: None)
         self.journal = Journal(str(where / "jobs.sqlite"))
         self.runner = Runner(self.journal, works, nullcontext)
-        self.app: FastAPI = make_app(Queue(self.journal, works), self.journal, Look(hands, SomeEvents()), "0.1.0")
+        self.app: FastAPI = make_app(Queue(self.journal, works), self.journal, Look(hands, SomeEvents()), "0.1.0", book)
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         async def asked() -> httpx.Response:

@@ -13,6 +13,7 @@ import pytest
 import uvicorn
 
 from ishmael.cli import client, looking, main
+from ishmael.manager.accounts import AccountsBook
 from ishmael.manager.api.app import make_app
 from ishmael.manager.jobs.journal import Journal
 from ishmael.manager.jobs.queue import Queue
@@ -50,7 +51,9 @@ class Served:
         works = catalogue(hands)
         self.journal = Journal(str(where / "served.sqlite"))
         self.runner = Runner(self.journal, works, nullcontext)
-        app = make_app(Queue(self.journal, works), self.journal, Look(hands, SomeEvents()), "0.1.0")
+        app = make_app(
+            Queue(self.journal, works), self.journal, Look(hands, SomeEvents()), "0.1.0", AccountsBook(hands.files)
+        )
         self.path = str(where / "api.sock")
         self.door = listen(self.path)
         config = uvicorn.Config(app, log_level="error", lifespan="off", ws="none", timeout_graceful_shutdown=1)

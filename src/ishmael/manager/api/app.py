@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from ishmael.manager.api import problems, stream
+from ishmael.manager.accounts import AccountsBook
+from ishmael.manager.api import problems, stream, users
 from ishmael.manager.jobs.journal import Journal
 from ishmael.manager.jobs.queue import Queue
 from ishmael.manager.look import Look
@@ -57,7 +58,7 @@ class JobOut(BaseModel):
     findings: list[FindingOut]
 
 
-def make_app(queue: Queue, journal: Journal, look: Look, version: str) -> FastAPI:
+def make_app(queue: Queue, journal: Journal, look: Look, version: str, book: AccountsBook) -> FastAPI:
     """The application.
 
     Args:
@@ -65,6 +66,7 @@ def make_app(queue: Queue, journal: Journal, look: Look, version: str) -> FastAP
         journal: knows all jobs.
         look: what can be seen without a job.
         version: of Ishmael, for the OpenAPI document.
+        book: users and tokens.
     """
     app = FastAPI(
         title="Ishmael",
@@ -78,6 +80,7 @@ def make_app(queue: Queue, journal: Journal, look: Look, version: str) -> FastAP
     problems.add_to(app)
     _add_looking(app, look)
     stream.add_to(app, PREFIX, journal, look)
+    users.add_to(app, PREFIX, book)
     _add_jobs(app, queue, journal)
     return app
 
@@ -87,6 +90,16 @@ def _add_looking(app: FastAPI, look: Look) -> None:
     def status() -> dict[str, Any]:
         """The whole cluster as this node sees it."""
         return look.status()
+
+    @app.get(f"{PREFIX}/nics", tags=["look"])
+    def nics() -> dict[str, Any]:
+        """The network interfaces of this node."""
+        return look.nics()
+
+    @app.get(f"{PREFIX}/cluster-key", tags=["look"])
+    def cluster_key() -> dict[str, Any]:
+        """The cluster's SSH public key, to be pasted on the node that shall become slave."""
+        return look.cluster_key()
 
     @app.get(f"{PREFIX}/events", tags=["look"])
     def events(limit: Annotated[int, Query(ge=1, le=10000)] = 100) -> dict[str, Any]:

@@ -25,6 +25,8 @@ USER_HEADER = b"x-ishmael-user"
 ROLE_HEADER = b"x-ishmael-role"
 _NAME_MAX = 64
 _READING = ("GET", "HEAD", "OPTIONS")
+# What the web process may ask before anybody has signed in; the first needs the console's one-time code.
+_BEFORE_SIGN_IN = {("POST", "/api/v1/users/first"), ("GET", "/api/v1/status")}
 _UCRED = struct.Struct("3i")
 
 
@@ -91,6 +93,8 @@ class OnlyKnownCallers:
         uid = self._find_web_uid()
         if uid is None or name != f"uid {uid}":
             raise RequestRefused("not-root", "Only root may talk to the manager.", "Try again with sudo.")
+        if (scope["method"], scope["path"]) in _BEFORE_SIGN_IN:
+            return Caller("nobody yet", may_change=True)
         caller = _named_by_web(dict(scope["headers"]))
         if not caller.may_change and scope["method"] not in _READING:
             raise RequestRefused(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
-from ishmael.manager.door import database, files
+from ishmael.manager.door import database, files, web
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.works import machine
 from ishmael.manager.works.corosync_conf import KEY_BYTES
@@ -103,6 +103,7 @@ class Door:
             "salvage": partial(files.salvage, hands),
             "files-candidates": partial(files.candidates, hands),
             "files-keep": self._locked(partial(files.keep, hands)),
+            "web": partial(web.take, hands),
         }
 
     def answer(self, raw: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ishmael.manager.accounts import AccountsBook
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.works import machine
 from ishmael.manager.works.base import Arguments, Notes, Step
@@ -80,6 +81,7 @@ def leave(hands: Hands, *, keep_door: bool) -> list[Step]:
 
     steps = [
         Step("let go of the cluster IP and forget the record", forgotten, hands.keeper.forget),
+        Step("end all web sessions", lambda: gone(places.SETTINGS), AccountsBook(hands.files).new_session_key),
         Step("remove the settings", lambda: gone(places.SETTINGS), lambda: machine.remove_settings(hands)),
         Step(
             "make Corosync what it was before",

@@ -1,0 +1,1 @@
+"""The web process: pages, sign-in, TLS. Unprivileged; it asks the manager's socket and nothing else."""

@@ -1,0 +1,243 @@
+"""Appliance > Cluster management: the works as forms, checked before anything happens, then followed as jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import RedirectResponse, Response
+from starlette.exceptions import HTTPException
+
+from ishmael.web.manager import Problem, Who
+
+if TYPE_CHECKING:
+    from ishmael.web.app import Web
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a form.
+
+    Args:
+        name: of the work's argument.
+        label, help: texts, translated when shown.
+        kind: ``text``, ``nic``, ``lines`` (several, one a line), ``key`` (long text).
+        optional: may stay empty.
+        example: shown in the empty field.
+    """
+
+    name: str
+    label: str
+    help: str = ""
+    kind: str = "text"
+    optional: bool = False
+    example: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One work as an admin sees it.
+
+    Args:
+        work: name of the kind of job.
+        title, intro, button: texts.
+        fields: its inputs.
+        grave: ends or moves something; the button says so by its colour.
+    """
+
+    work: str
+    title: str
+    intro: str
+    button: str
+    fields: tuple[Field, ...] = ()
+    grave: bool = False
+
+
+_NAME = Field("name", "Host name of the slave", "As `hostname` says there.", example="pbx2")
+_PHONE_IP = Field("phone_ip", "Its address on the telephone network", example="192.168.1.12")
+_INTERNAL_IP = Field("internal_ip", "Its address on the internal network", "At the direct cable.", example="10.255.0.2")
+
+FORMS: dict[str, Form] = {
+    form.work: form
+    for form in (
+        Form(
+            "setup-master",
+            "Set up master",
+            "This node becomes the first master. Phones, gateways and browsers will use the cluster IP.",
+            "Set up the master",
+            (
+                Field("cluster_ip", "Cluster IP", "A free address of the telephone network.", example="192.168.1.10"),
+                Field("phone_nic", "Telephone NIC", "Where phones and gateways are.", kind="nic"),
+                Field("internal_nic", "Internal NIC", "Where the direct cable to the other node is.", kind="nic"),
+                Field("email", "Notification e-mail", "Who is told when something happens.", optional=True,
+                      example="admin@example.org"),
+                Field("references", "References",
+                      "Hosts on the telephone network that always answer, such as the gateway and a switch; one a line.",
+                      kind="lines", example="192.168.1.1"),
+            ),
+        ),
+        Form(
+            "prepare-slave",
+            "Prepare slave",
+            "This node will let the master add it. Paste the SSH public key that the master shows.",
+            "Prepare this node",
+            (Field("key", "The master's SSH public key", "One line that begins with ssh-ed25519.", kind="key"),),
+        ),
+        Form(
+            "add-slave",
+            "Add slave",
+            "The prepared node joins this cluster and follows the master. Telephony goes on meanwhile.",
+            "Add the slave",
+            (_NAME, _PHONE_IP, _INTERNAL_IP),
+        ),
+        Form(
+            "re-add",
+            "Re-add slave",
+            "The other node comes back as slave. Leave the fields as they are, unless the machine was replaced.",
+            "Re-add the slave",
+            tuple(Field(f.name, f.label, f.help, optional=True, example=f.example)
+                  for f in (_NAME, _PHONE_IP, _INTERNAL_IP)),
+        ),
+        Form(
+            "failover",
+            "Switch over",
+            "Everything moves to the slave in one go. Calls in progress are cut. "
+            "This node then is on standby and must be re-added.",
+            "Switch over now",
+            grave=True,
+        ),
+        Form(
+            "remove-slave",
+            "Remove slave",
+            "The slave leaves the cluster; telephony is not touched. It keeps its data as of now, as a backup.",
+            "Remove the slave",
+            grave=True,
+        ),
+        Form(
+            "reset",
+            "Reset this node",
+            "This node leaves the cluster and stands alone again. Its data stays. "
+            "If it is master, phones lose the cluster IP.",
+            "Reset this node",
+            grave=True,
+        ),
+    )
+}  # fmt: skip
+
+
+def proposed(status: Mapping[str, Any]) -> list[str]:
+    """The works that make sense in this state, most likely first."""
+    state, role = status.get("state"), status.get("role")
+    nodes = list(status.get("nodes") or [])
+    if state == "alone":
+        return ["setup-master", "prepare-slave"]
+    if state == "slave-prepared":
+        return ["prepare-slave", "setup-master", "reset"]
+    if role == "master" and len(nodes) == 1:
+        return ["add-slave", "reset"]
+    if role == "master":
+        other: Mapping[str, Any] = next((node for node in nodes if node["name"] != status.get("node")), {})
+        works = ["failover"] if status.get("failover_possible") else []
+        works += ["re-add"] if other.get("role") != "slave" else []
+        return [*works, "remove-slave", "reset"]
+    if role == "slave" and status.get("failover_possible"):
+        return ["failover", "reset"]
+    return ["reset"]
+
+
+def arguments_of(form: Form, fields: Mapping[str, str]) -> dict[str, Any]:
+    """The arguments of the work; empty fields are left out, lists split at line ends and commas."""
+    given: dict[str, Any] = {}
+    for field in form.fields:
+        text = fields.get(field.name, "").strip()
+        if field.kind == "lines":
+            items = [item.strip() for item in text.replace(",", "\n").splitlines() if item.strip()]
+            if items:
+                given[field.name] = items
+        elif text:
+            given[field.name] = text
+    return given
+
+
+async def _form_page(
+    web: Web, request: Request, form: Form, who: Who, values: Mapping[str, str], **more: Any
+) -> Response:
+    nics: list[Mapping[str, Any]] = []
+    if any(field.kind == "nic" for field in form.fields):
+        nics = (await web.manager.get(who, "/nics"))["nics"]
+    shown: dict[str, Any] = {"plan": None, "findings": {}, "problem": None, **more}
+    return await web.page(request, "form.html", form=form, values=values, nics=nics, **shown)
+
+
+def _by_field(findings: list[Mapping[str, Any]], form: Form) -> dict[str, list[Mapping[str, Any]]]:
+    """Findings under the field they are about; under ``""`` those about none that is shown."""
+    names = {field.name for field in form.fields}
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for finding in findings:
+        base = str(finding.get("field", "")).split("[")[0].split(".")[0]
+        found.setdefault(base if base in names else "", []).append(finding)
+    return found
+
+
+async def shown_again(web: Web, request: Request, path: str, kept: Mapping[str, str]) -> Response | None:
+    """A form as it was typed before the session ended, or None when the path is no form."""
+    form = FORMS.get(path.removeprefix("/cluster/")) if path.startswith("/cluster/") else None
+    found = web.session(request)
+    if form is None or found is None:
+        return None
+    return await _form_page(web, request, form, found[1], kept)
+
+
+def _remembered(form: Form, status: Mapping[str, Any]) -> dict[str, str]:
+    """What is proposed in the fields: the remembered data of the other node."""
+    if form.work != "re-add":
+        return {}
+    other: Mapping[str, Any] = next((n for n in status.get("nodes") or [] if n["name"] != status.get("node")), {})
+    return {name: str(other.get(name) or "") for name in ("name", "phone_ip", "internal_ip")}
+
+
+def add_to(app: FastAPI, web: Web) -> None:
+    """Add the routes."""
+
+    @app.get("/cluster")
+    async def management(request: Request) -> Response:
+        who = web.who(request)
+        status = await web.manager.get(who, "/status")
+        key = (await web.manager.get(who, "/cluster-key"))["public_key"]
+        works = [FORMS[name] for name in proposed(status)]
+        return await web.page(request, "cluster.html", works=works, key=key)
+
+    @app.get("/cluster/{work}")
+    async def form(request: Request, work: str) -> Response:
+        who, wanted = web.who(request), _form(work)
+        values = _remembered(wanted, await web.manager.get(who, "/status"))
+        return await _form_page(web, request, wanted, who, values)
+
+    @app.post("/cluster/{work}")
+    async def sent(request: Request, work: str) -> Response:
+        wanted = _form(work)
+        fields = await web.form(request)
+        who = web.who(request)
+        arguments = arguments_of(wanted, fields)
+        override = [name.removeprefix("override-") for name in fields if name.startswith("override-")]
+        wish = {"work": wanted.work, "arguments": arguments, "override": override}
+        try:
+            if fields.get("action") == "do":
+                job = await web.manager.post(who, "/jobs", wish)
+                return RedirectResponse(f"/jobs/{job['id']}", 303)
+            plan = await web.manager.post(who, "/jobs", {**wish, "dry_run": True})
+        except Problem as problem:
+            found = _by_field(list(problem.findings), wanted)
+            more = {"findings": found, "problem": None if found else problem}
+            return await _form_page(web, request, wanted, who, fields, **more)
+        found = _by_field(plan["findings"], wanted)
+        hard = any(not finding["overridable"] for finding in plan["findings"])
+        return await _form_page(web, request, wanted, who, fields, plan=None if hard else plan, findings=found)
+
+
+def _form(work: str) -> Form:
+    if work not in FORMS:
+        raise HTTPException(404, "There is no such page.")
+    return FORMS[work]

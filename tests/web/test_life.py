@@ -1,0 +1,198 @@
+"""The life of a cluster by clicks, on two real nodes over HTTPS. One story: each test goes on where the last one ended."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.web.conftest import PASSWORD, Lab, Visitor
+
+NODE1, NODE2, CLUSTER = "10.77.0.11", "10.77.0.12", "10.77.0.10"
+HOSTS = (NODE1, NODE2, CLUSTER)
+SCREENS = Path(__file__).parents[2] / "build" / "screens"
+JOB_MS = 90000
+
+
+def _shot(page: Page, name: str) -> None:
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENS / f"{name}.png", full_page=True)
+
+
+def _accessible(page: Page) -> None:
+    """No serious or critical finding of axe-core (WCAG 2)."""
+    found = Axe().run(page).response["violations"]
+    assert [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")] == []
+
+
+def _first_admin(lab: Lab, page: Page, node: str, address: str) -> None:
+    page.goto(f"https://{address}/")
+    expect(page.get_by_role("heading", name="Welcome")).to_be_visible()
+    _accessible(page)
+    page.get_by_label("One-time code").fill("0000-0000-0000")
+    page.get_by_label("Name").fill("anna")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Make the first admin").click()
+    expect(page.get_by_text("This is not the code.")).to_be_visible()
+    code = lab.sh(node, "ishmael user code").removeprefix("Code: ")
+    page.get_by_label("One-time code").fill(code)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Make the first admin").click()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+
+def _sign_in(page: Page) -> None:
+    page.goto(f"https://{CLUSTER}/")
+    page.get_by_label("Name").fill("anna")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+
+def _do(page: Page, button: str) -> None:
+    """Check, agree, follow the job to its end."""
+    page.get_by_role("button", name="Check", exact=True).click()
+    expect(page.get_by_role("heading", name="This will be done")).to_be_visible()
+    for box in page.locator("input[type=checkbox]").all():
+        box.check()
+    page.get_by_role("button", name=button).click()
+    expect(page.get_by_role("heading", name="Done", exact=True)).to_be_visible(timeout=JOB_MS)
+
+
+@pytest.fixture(scope="module")
+def page(visitor: Visitor) -> Page:
+    """One tab for the whole story."""
+    return visitor.page(HOSTS)
+
+
+def test_the_first_admin(lab: Lab, page: Page) -> None:
+    """The first admin needs the console's code, and finds what to do."""
+    _first_admin(lab, page, "node1", NODE1)
+    expect(page.get_by_role("link", name="Set up master")).to_be_visible()
+    _accessible(page)
+    _shot(page, "overview-alone")
+
+
+def test_all_findings_at_once(lab: Lab, page: Page) -> None:
+    """Empty fields are all named, beside the fields; nothing is changed, and what was typed stays."""
+    page.get_by_role("link", name="Set up master").click()
+    page.get_by_label("Cluster IP").fill("<script>alert(1)</script>")
+    page.get_by_role("button", name="Check", exact=True).click()
+    assert page.locator(".field.wrong").count() >= 2
+    expect(page.get_by_label("Cluster IP")).to_have_value("<script>alert(1)</script>")
+    _accessible(page)
+    _shot(page, "set-up-master-findings")
+    assert lab.status("node1")["state"] == "alone"
+
+
+def test_set_up_master(lab: Lab, page: Page) -> None:
+    """The node becomes master; the key to copy is shown."""
+    page.get_by_label("Cluster IP").fill(CLUSTER)
+    page.get_by_label("Telephone NIC").select_option("phone0")
+    page.get_by_label("Internal NIC").select_option("cable0")
+    page.get_by_label("References").fill("10.77.0.1, 10.77.0.2")
+    _shot(page, "set-up-master")
+    _do(page, "Set up the master")
+    _accessible(page)
+    _shot(page, "set-up-master-done")
+    assert lab.status("node1")["holds_cluster_ip"]
+
+
+def test_prepare_and_add_the_slave(lab: Lab, visitor: Visitor, page: Page) -> None:
+    """The key is pasted on the other node; the master adds it; the cluster is complete."""
+    _sign_in(page)
+    page.get_by_role("link", name="Cluster management").first.click()
+    key = page.locator("#key").inner_text()
+    _accessible(page)
+    _shot(page, "cluster-master-ready")
+    other = visitor.page(HOSTS)
+    _first_admin(lab, other, "node2", NODE2)
+    other.get_by_role("link", name="Prepare slave").click()
+    other.get_by_label("The master's SSH public key").fill("ssh-rsa AAAA")
+    other.get_by_role("button", name="Check", exact=True).click()
+    expect(other.locator(".field.wrong")).to_be_visible()
+    other.get_by_label("The master's SSH public key").fill(key)
+    _do(other, "Prepare this node")
+    other.close()
+    page.goto(f"https://{CLUSTER}/cluster/add-slave")
+    page.get_by_label("Host name of the slave").fill("node2")
+    page.get_by_label("Its address on the telephone network").fill(NODE2)
+    page.get_by_label("Its address on the internal network").fill("10.78.0.2")
+    _do(page, "Add the slave")
+    page.goto(f"https://{CLUSTER}/")
+    expect(page.locator(".node.slave")).to_be_visible()
+    _accessible(page)
+    _shot(page, "overview-complete")
+
+
+def test_every_page(page: Page) -> None:
+    """Accessible, in both languages; small and complete."""
+    for path in ("/", "/cluster", "/status", "/events", "/jobs", "/users", "/cluster/failover", "/cluster/reset"):
+        page.goto(f"https://{CLUSTER}{path}")
+        expect(page.locator("h1")).to_be_visible()
+        _accessible(page)
+    page.goto(f"https://{CLUSTER}/")
+    page.get_by_role("button", name="Deutsch").click()
+    expect(page.get_by_role("heading", name="Übersicht")).to_be_visible()
+    _shot(page, "overview-de")
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 390, "height": 844})
+    _accessible(page)
+    _shot(page, "overview-de-dark-phone")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.emulate_media(color_scheme="light")
+    page.get_by_role("button", name="English").click()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+
+def test_switch_over_with_the_page_open(lab: Lab, page: Page) -> None:
+    """The admin switches over; the page is soon served by the new master, and nobody signs in again."""
+    time_limit = time.monotonic() + 30
+    while not lab.status("node1")["failover_possible"] and time.monotonic() < time_limit:
+        page.wait_for_timeout(200)
+    page.goto(f"https://{CLUSTER}/cluster/failover")
+    page.get_by_role("button", name="Check", exact=True).click()
+    _shot(page, "switch-over")
+    page.get_by_role("button", name="Switch over now").click()
+    page.wait_for_timeout(3000)
+    page.goto(f"https://{CLUSTER}/")
+    expect(page.get_by_text("served by node2")).to_be_visible()
+    expect(page.get_by_text("this node: node2")).to_be_visible()
+
+
+def test_re_add(lab: Lab, page: Page) -> None:
+    """The remembered data is proposed; the former master comes back as slave."""
+    page.goto(f"https://{CLUSTER}/cluster/re-add")
+    expect(page.get_by_label("Host name of the slave")).to_have_value("node1")
+    _do(page, "Re-add the slave")
+    assert lab.status("node2")["state"] == "complete"
+
+
+def test_a_power_cut_with_the_page_open(lab: Lab, page: Page) -> None:
+    """The page notices, says so, and shows the new master by itself, with the login kept."""
+    page.goto(f"https://{CLUSTER}/")
+    expect(page.get_by_text("served by node2")).to_be_visible()
+    page.wait_for_timeout(1500)
+    page.evaluate(
+        """() => { window.seen = []; new MutationObserver(() => {
+            const text = document.querySelector(".address")?.textContent ?? "";
+            window.seen.push([Date.now(), text.includes("node1") ? "node1" : text.includes("node2") ? "node2" : "nobody"]);
+        }).observe(document.body, {subtree: true, childList: true}); }"""
+    )
+    cut_ms = time.time() * 1000
+    lab.json("fault", "power-cut", "node2")
+    expect(page.get_by_text("served by node1")).to_be_visible(timeout=15000)
+    shown = next(at for at, who in page.evaluate("window.seen") if who == "node1")
+    print(f"the new master was shown {shown - cut_ms:.0f} ms after the power cut was asked for")
+    expect(page.locator("main h1")).to_have_text("Overview")
+    _shot(page, "overview-after-power-cut")
+    lab.json("heal")
+
+
+def test_nothing_went_wrong_in_the_browser(visitor: Visitor) -> None:
+    """No script failed, nothing was blocked by the policy, and no other host was asked."""
+    assert visitor.problems == []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 
-from ishmael.dbwatch.server import Server
+from ishmael.dbwatch.server import Server, being_joined
 from ishmael.dbwatch.session import Session, Sight
 from ishmael.dbwatch.step import InStep
 from ishmael.dbwatch.wanted import Facts, Wanted
@@ -181,6 +181,9 @@ class Keeping:
 
     def _warm(self, wanted: Wanted) -> Facts:
         self._confirmed, self._switched_n = None, -1
+        if being_joined():
+            # The server that runs now is the joining program's, whatever it runs as.
+            raise NotYet("its data is being joined to the master's")
         if not self._server.follows:
             if self._server.pid() is not None:
                 self._stop(wanted)

@@ -49,7 +49,7 @@ class Server:
 
     def objection(self) -> str:
         """Why it must not be started; empty when nothing stands against it."""
-        if _locked():
+        if being_joined():
             return "its data is being joined to the master's"
         if (self._data / REWINDING).exists():
             return "its data was left half way between two histories; re-add this node"
@@ -100,7 +100,7 @@ class Server:
         return True
 
 
-def _locked() -> bool:
+def being_joined() -> bool:
     """The program that joins the data holds its lock: nobody else starts the server meanwhile (flock(2))."""
     try:
         with Path(places.DATABASE_LOCK).open("rb") as lock:

@@ -90,6 +90,7 @@ class DatabaseSteps:
                 break
             if seen["state"] == "failed":
                 raise self._failure(seen)
+            self._notes.count(int(seen.get("bytes_moved") or 0), int(seen.get("bytes_total") or 0))
             now_s, now_moved = self._hands.clock.now_s(), int(seen.get("bytes_moved") or 0)
             if now_moved != moved:
                 moved, since_s = now_moved, now_s

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from ishmael.lab import base, idle, lifecycle, state, stress
+from ishmael.lab.bench import data as data_bench
 from ishmael.lab.bench import failover as failover_bench
 from ishmael.lab.bench.systems import PEER_LAB, PeerSystem, Product, System
 from ishmael.lab.cluster import Cluster
@@ -81,6 +82,26 @@ def failover(
     with _systems(LabPlan(lab_name), names) as systems:
         summary = failover_bench.many(systems, wanted, runs, keep, say, print_runs=as_json)
     emit(as_json, {"summary": summary}, *failover_bench.table(summary))
+
+
+@app.command(name="data")
+def data_command(
+    runs: Annotated[int, typer.Option("--runs", min=1, help="How often around.")] = 5,
+    size_mb: Annotated[int, typer.Option("--size-mb", min=1, max=2500, help="Size of the database.")] = 2000,
+    seconds: Annotated[float, typer.Option("--seconds", min=1, help="For each measurement of commits.")] = 5,
+    keep: Keep = None,
+    lab_name: LabName = DEFAULT_NAME,
+    as_json: Json = False,
+) -> None:
+    """Measure the replicated database: promotion, rejoin and first copy beside pg_basebackup, commits with a slave.
+
+    With --json the last line is the summary. Brings a lab up when there is none. Acknowledged rows are counted by
+    `ishmael lab soak data`.
+    """
+    need_root()
+    with _systems(LabPlan(lab_name), ()) as systems:
+        summary = data_bench.many(systems[0].lab, runs, size_mb, seconds, keep, say)
+    emit(as_json, {"summary": summary}, *data_bench.table(summary))
 
 
 @app.command(name="idle")

@@ -280,6 +280,7 @@ def main(argv: list[str]) -> int:
     state = JoinState()
     if state.read().get("key") != argv[0]:
         state.begin(argv[0])
+    begun_s = time.monotonic()
     with Path(places.DATABASE_LOCK).open("w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
@@ -302,7 +303,7 @@ def main(argv: list[str]) -> int:
             }
             state.change(state="failed", error=what)
             return 5
-    state.change(state="done")
+    state.change(state="done", took_ms=int((time.monotonic() - begun_s) * 1000))
     return 0
 
 

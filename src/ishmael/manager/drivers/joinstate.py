@@ -32,7 +32,7 @@ class JoinState:
         """A new one."""
         self._put({
             "state": "running", "key": key, "rung": "", "tried": [], "bytes_moved": 0, "bytes_total": 0,
-            "salvage": "", "error": None,
+            "salvage": "", "error": None, "took_ms": 0,
         })  # fmt: skip
 
     def change(self, **changes: Any) -> None:

@@ -22,7 +22,7 @@ from ishmael.manager.drivers.postgres import as_postgres
 from ishmael.manager.drivers.programs import run, words_of
 from ishmael.words import places
 from ishmael.words.database import ADMIN_ROLE, OWN_DATABASE, Database
-from ishmael.words.errors import HostFault, RequestRefused
+from ishmael.words.errors import HostFault
 
 SALVAGE_SCHEMA = 1
 _START_LIMIT_S = 300.0
@@ -32,7 +32,6 @@ SELECT json_build_array(n.nspname, replace(c.relname, '"', '""'))
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND c.relfilenode = ANY ('{%s}'::oid[])
 """
-_NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z(-[0-9]+)?")
 
 
 @dataclass
@@ -225,35 +224,3 @@ def _tables(server: _ByItself, files: set[int]) -> Iterator[tuple[str, str, str]
         for line in listed.splitlines():
             schema, table = json.loads(line)
             yield base, schema, table
-
-
-# Looking at it
-
-
-class SalvageShelf:
-    """What is kept on this node."""
-
-    def __init__(self, root: str = places.SALVAGE) -> None:
-        self._root = Path(root)
-
-    def names(self) -> list[dict[str, Any]]:
-        """All that is kept, oldest first."""
-        found = []
-        for path in sorted(self._root.glob("*/meta.json")):
-            try:
-                found.append(dict(json.loads(path.read_bytes())))
-            except (OSError, ValueError):
-                continue
-        return found
-
-    def one(self, name: str) -> dict[str, Any]:
-        """One, with where its rows are.
-
-        Raises:
-            RequestRefused: there is no such thing.
-        """
-        found = next((entry for entry in self.names() if entry.get("name") == name), None)
-        if found is None or not _NAME.fullmatch(name):
-            raise RequestRefused("no-such-salvage", f"Nothing is kept under {name!r}.", "See: ishmael salvage list")
-        rows = self._root / name / "rows.jsonl"
-        return {**found, "rows_file": str(rows) if rows.exists() else None}

@@ -97,7 +97,7 @@ class DatabaseSteps:
             if now_s - since_s > COPY_SILENCE_S:
                 raise self._stopped()
             self._hands.clock.sleep(0.3)
-        for name in ("rung", "tried", "bytes_moved", "salvage"):
+        for name in ("rung", "tried", "bytes_moved", "salvage", "took_ms"):
             self._notes.put(f"database_{name}", seen.get(name))
 
     def _look(self) -> Mapping[str, Any]:
@@ -133,10 +133,11 @@ class DatabaseSteps:
     def result(self) -> dict[str, Any]:
         """Which rung carried, and what it moved."""
         if self._notes.get("database_rung") is None:
-            return {"rung": "none", "bytes_moved": 0, "salvage": None, "tried": []}
+            return {"rung": "none", "bytes_moved": 0, "salvage": None, "tried": [], "took_ms": 0}
         return {
             "rung": self._notes.get("database_rung"),
             "bytes_moved": int(self._notes.get("database_bytes_moved") or 0),
             "salvage": self._notes.get("database_salvage") or None,
             "tried": self._notes.get("database_tried") or [],
+            "took_ms": int(self._notes.get("database_took_ms") or 0),
         }

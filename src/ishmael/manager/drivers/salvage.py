@@ -206,7 +206,7 @@ def _write_rows(server: _ByItself, found: Diverged, path: Path) -> dict[str, int
             quoted = f'"{schema}"."{table}"'.replace("\0", "")
             named = json.dumps({"database": base, "schema": schema, "table": table})[:-1]
             # Names come from the catalogue, quoted there; numbers from the log.
-            rows = server.ask(base, f"SELECT row_to_json(t)::text FROM {quoted} t WHERE {chosen}").splitlines()  # noqa: S608
+            rows = server.ask(base, f"SELECT row_to_json(t.*)::text FROM {quoted} t WHERE {chosen}").splitlines()  # noqa: S608
             for row in rows:
                 out.write(f'{named}, "row": '.encode() + row + b"}\n")
             if rows:

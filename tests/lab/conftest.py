@@ -134,7 +134,7 @@ def plain_lab() -> Iterator[Lab]:
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """The shared lab: two nodes with the package, formed to a cluster."""
-    lab = _fresh("test")
+    lab = _fresh(os.environ.get("ISHMAEL_TEST_LAB", "test"))
     try:
         lab.json("up")
         lab.json("form")

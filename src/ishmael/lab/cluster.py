@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ishmael.lab import database, plan
+from ishmael.lab import database, plan, web
 from ishmael.lab.build import Say
 from ishmael.lab.lifecycle import nodes_of
 from ishmael.lab.node import Node
@@ -116,6 +116,7 @@ class Cluster:
         self.ask(first, "add-slave", "--name", second.plan.name, *addresses)
         self.wait_complete()
         database.make(self.nodes)
+        web.make_user(self._lab, first)
 
     def re_add_standby(self) -> dict[str, Any]:
         """Once the former master is back on standby, re-add it on the new one.

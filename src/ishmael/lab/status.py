@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ishmael.lab import database, plan, state
+from ishmael.lab import database, plan, state, web
 from ishmael.lab.lifecycle import nodes_of
 from ishmael.lab.node import Node
 from ishmael.lab.plan import LabPlan
@@ -36,7 +36,7 @@ def lab_status(lab: LabPlan) -> dict[str, Any]:
         "client_netns": lab.client_netns,
         "gateway": plan.GATEWAY_IP,
         "cluster_ip": plan.CLUSTER_IP,
-        "web": None,
+        "web": web.access(lab),
         "smtp_dir": None,
         "db_url": database.URL if any(_has_database(node) for node in nodes_of(lab)) else None,
         "package": now.package if now else "",

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from ishmael.lab import base, idle, lifecycle, state, stress
 from ishmael.lab.bench import data as data_bench
 from ishmael.lab.bench import failover as failover_bench
+from ishmael.lab.bench import web as web_bench
 from ishmael.lab.bench.systems import PEER_LAB, PeerSystem, Product, System
 from ishmael.lab.cluster import Cluster
 from ishmael.lab.peers import table as peers
@@ -144,6 +145,24 @@ def stress_command(
     emit(as_json, {"summary": summary}, *stress.table(summary))
     if summary["ishmael"]["stress"]["false_failovers"]:
         raise typer.Exit(5)
+
+
+@app.command(name="web")
+def web_command(
+    runs: Annotated[int, typer.Option("--runs", min=1, help="How often.")] = 3,
+    lab_name: LabName = DEFAULT_NAME,
+    as_json: Json = False,
+) -> None:
+    """Measure the web interface: size and time of pages, memory, and how soon a page shows a new master.
+
+    With --json one object a run, and a summary as the last line. Brings a lab up when there is none.
+    """
+    need_root()
+    lab = LabPlan(lab_name)
+    with _systems(lab, ()):
+        summary = web_bench.many(Product(lab), runs, say, print_runs=as_json)
+    lines = [f"{name:20} {value}" for name, value in summary.items()]
+    emit(as_json, {"summary": {"ishmael": {"web": summary}}}, *lines)
 
 
 @contextmanager

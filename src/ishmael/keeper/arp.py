@@ -40,7 +40,7 @@ _GONE = (errno.ENXIO, errno.ENODEV, errno.ENETDOWN)
 # Classic BPF: an instruction is (code, jump if true, jump if false, operand).
 _Instruction = tuple[int, int, int, int]
 _LOAD_WORD, _LOAD_HALF, _JUMP_EQUAL, _RETURN = 0x20, 0x28, 0x15, 0x06
-_AT_SOURCE, _AT_HARDWARE, _AT_PROTOCOL, _AT_LENGTHS, _AT_SENDER_MAC, _AT_SENDER_IP = 6, 14, 16, 18, 22, 28
+_AT_SOURCE, _AT_HARDWARE, _AT_PROTOCOL, _AT_LENGTHS, _AT_OPERATION, _AT_SENDER_IP = 6, 14, 16, 18, 20, 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +89,14 @@ class ArpPort:
         """Descriptor to watch for input; the same as long as the port lives."""
         return self._socket.fileno()
 
-    def listen_for(self, ips: Iterable[str], macs: Iterable[str]) -> None:
+    def listen_for(self, ips: Iterable[str], answers_of: Iterable[str] = ()) -> None:
         """Be woken only by frames whose sender has one of these addresses; the kernel drops all others.
 
         Args:
-            ips: sender protocol addresses, dotted.
-            macs: sender hardware addresses, with colons. With neither, every ARP frame counts again.
+            ips: sender protocol addresses, dotted. With neither these nor others, every ARP frame counts again.
+            answers_of: the same, but only their answers: what such a host asks others tells nothing.
         """
-        _attach(self._socket, _arp_program(tuple(ips), tuple(macs)))
+        _attach(self._socket, _arp_program(tuple(ips), tuple(answers_of)))
 
     def mac(self) -> str:
         """The NIC's own hardware address, as it is now; empty without the NIC."""
@@ -279,7 +279,7 @@ def _attach(to: socket.socket, program: list[_Instruction]) -> None:
     to.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(program), ctypes.addressof(buffer)))
 
 
-def _arp_program(ips: tuple[str, ...], macs: tuple[str, ...]) -> list[_Instruction]:
+def _arp_program(ips: tuple[str, ...], answers_of: tuple[str, ...]) -> list[_Instruction]:
     """Accept ARP about IPv4 over Ethernet, from these senders when any are given."""
     program: list[_Instruction] = []
     for offset, wanted in ((_AT_HARDWARE, 1), (_AT_PROTOCOL, _ETH_P_IP), (_AT_LENGTHS, 0x0604)):
@@ -287,9 +287,12 @@ def _arp_program(ips: tuple[str, ...], macs: tuple[str, ...]) -> list[_Instructi
     for ip in ips:
         wanted = int.from_bytes(socket.inet_aton(ip), "big")
         program += [(_LOAD_WORD, 0, 0, _AT_SENDER_IP), (_JUMP_EQUAL, 0, 1, wanted), (_RETURN, 0, 0, _FRAME_BYTES)]
-    for mac in macs:
-        program += _accept_mac(_mac_bytes(mac), _AT_SENDER_MAC, _FRAME_BYTES)
-    return [*program, (_RETURN, 0, 0, 0 if ips or macs else _FRAME_BYTES)]
+    if answers_of:
+        program += [(_LOAD_HALF, 0, 0, _AT_OPERATION), (_JUMP_EQUAL, 1, 0, REPLY), (_RETURN, 0, 0, 0)]
+    for ip in answers_of:
+        wanted = int.from_bytes(socket.inet_aton(ip), "big")
+        program += [(_LOAD_WORD, 0, 0, _AT_SENDER_IP), (_JUMP_EQUAL, 0, 1, wanted), (_RETURN, 0, 0, _FRAME_BYTES)]
+    return [*program, (_RETURN, 0, 0, 0 if ips or answers_of else _FRAME_BYTES)]
 
 
 def _source_program(mac: bytes) -> list[_Instruction]:

@@ -176,13 +176,19 @@ class Corosync:
         """Descriptors to watch for input; empty while not connected."""
         return (self._cpg_fd, self._quorum_fd) if self.connected else ()
 
-    def dispatch(self) -> list[CorosyncEvent]:
-        """Everything that came, quorum first, then views and messages in their agreed order. Never waits."""
+    def dispatch(self, ready_fd: int = -1) -> list[CorosyncEvent]:
+        """Everything that came, quorum first, then views and messages in their agreed order. Never waits.
+
+        Args:
+            ready_fd: only the one of ``fds`` that has something to say; all of them without it.
+        """
         if self.connected:
             for library, handle, fd, name in (
                 (self._libquorum.quorum_dispatch, self._quorum, self._quorum_fd, "quorum_dispatch"),
                 (self._libcpg.cpg_dispatch, self._cpg, self._cpg_fd, "cpg_dispatch"),
             ):
+                if ready_fd not in (-1, fd):
+                    continue
                 code = library(handle, abi.DISPATCH_ALL)
                 if code not in (abi.OK, abi.TRY_AGAIN) or _hung_up(fd):
                     self.close()

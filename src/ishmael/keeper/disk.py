@@ -27,6 +27,8 @@ _HEADER = struct.Struct(">8sI32s")
 _PACKET_MAX_BYTES = 60_000
 _QUEUE_MAX = 512
 _PR_SET_PDEATHSIG = 1
+TRY_OUT = -2
+"""The ticket of a try of the disk."""
 
 
 class RecordDamaged(ValueError):
@@ -190,6 +192,10 @@ class Disk:
         """Save a framed file atomically; answered by ``Saved`` on the records lane. An unsent older save is superseded."""
         self.records.put({"op": "save", "ticket": ticket, "path": str(path)}, encode_framed(payload))
 
+    def try_out(self, path: Path) -> None:
+        """Write and sync a few bytes beside the record; answered by ``Saved`` with the ticket ``TRY_OUT``."""
+        self.records.put({"op": "try", "ticket": TRY_OUT, "path": str(path)}, b"tried\n")
+
     def append(self, path: Path, line: bytes, rotate_bytes: int = 0) -> None:
         """Append to a log; with ``rotate_bytes`` it is moved to ``PATH.1`` when it grows beyond."""
         self.logs.put({"op": "append", "ticket": 0, "path": str(path), "rotate_bytes": rotate_bytes}, line)
@@ -225,6 +231,8 @@ def _do(sock: socket.socket, head: dict[str, str | int], payload: bytes) -> None
     try:
         if head["op"] == "save":
             write_atomically(Path(str(head["path"])), payload)
+        elif head["op"] == "try":
+            _try_out(Path(str(head["path"])), payload)
         else:
             _append(Path(str(head["path"])), payload, int(head["rotate_bytes"]))
     except OSError as failure:
@@ -251,6 +259,17 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:
         os.close(descriptor)
     temporary.replace(path)
     _fsync_directory(path.parent)
+
+
+def _try_out(path: Path, data: bytes) -> None:
+    """A new file each time: a full disk would take an old one's bytes again."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        if os.write(descriptor, data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _fsync_directory(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections import deque
@@ -15,7 +16,7 @@ from ishmael.core import facts
 from ishmael.core.machine import step
 from ishmael.core.messages import Beat, Message, message_to_bytes
 from ishmael.core.state import Config, State
-from ishmael.keeper.address import AddressLease
+from ishmael.keeper.address import PREFIX_BITS, AddressLease
 from ishmael.keeper.both import Both
 from ishmael.keeper.corosync import Corosync
 from ishmael.keeper.database import DatabaseLink
@@ -33,6 +34,7 @@ from ishmael.words.profile import Profile
 from ishmael.words.settings import Settings
 
 _OUTBOX_MAX = 16
+_DISK_EVERY_MS = 5000
 _DATABASE_OPEN_MS = 60_000
 """A database that recovers from a crash may take its time; then it is reported, and goes on."""
 
@@ -82,6 +84,7 @@ class Driver:
         self._unsent: deque[Message] = deque(maxlen=_OUTBOX_MAX)
         self._busy = False
         self._told = 0
+        self._disk_tried_ms = self._disk_next_ms = -1
 
     # --- settings ---------------------------------------------------------------------------------------------------
 
@@ -123,6 +126,11 @@ class Driver:
         self.wires = Wires(settings, me)
         self.lease = AddressLease(me.phone_nic, settings.cluster_ip, settings.times.lease_ms // 1000)
         self.watch = NetworkWatch((me.phone_nic, me.internal_nic))
+        # In memory, not on disk; without the file the lease alone decides.
+        with contextlib.suppress(OSError):
+            self._places.address.write_text(
+                f"{settings.cluster_ip}/{PREFIX_BITS} dev {me.phone_nic}\n", encoding="ascii"
+            )
 
     # --- events in --------------------------------------------------------------------------------------------------
 
@@ -159,7 +167,34 @@ class Driver:
             self.wires.stop_listening()
         self.objections.expire()
         self.database.tick()
+        now_ms = monotonic_ms()
+        self._probe_disk(now_ms)
+        # After a pause the core has what waits thrown away: it must not be taken in before.
+        if self.wires is not None and now_ms - self.state.last_tick_ms <= self.state.config.times.pause_ms:
+            for event in self.wires.read_references():
+                self.feed(event)
         self.feed(ev.Ticked(boot_ms()))
+
+    def _probe_disk(self, now_ms: int) -> None:
+        """Rule 10: try the disk now and then, so that a dead one is known before a record has to be written."""
+        if self._disk_tried_ms >= 0:
+            limit_ms = 2 * self.state.config.times.save_ms
+            if now_ms - self._disk_tried_ms > limit_ms and self.state.saving is None:
+                self.feed(ev.DiskProbed(False, f"the disk takes nothing for {now_ms - self._disk_tried_ms} ms"))
+            return
+        if self.state.saving is None and now_ms - self._disk_next_ms >= 0:
+            self._disk_next_ms = now_ms + _DISK_EVERY_MS
+            self._disk_tried_ms = now_ms
+            self.disk.try_out(self._record_path.with_name("disk-try"))
+
+    def disk_tried(self, ok: bool, why: str) -> None:
+        """The helper has tried the disk."""
+        self._disk_tried_ms = -1
+        self.feed(ev.DiskProbed(ok, why))
+
+    def _fence(self, command: do.Fence) -> None:
+        """No power switch can be set up yet; the settings never ask for one."""
+        self.feed(ev.FenceEnded(command.ticket, False, "this version drives no power switch"))
 
     def _database_ended(self, opened: bool, why: str) -> None:
         self._both.end("database", opened, [f"database: {why}"] if why else [])
@@ -176,6 +211,7 @@ class Driver:
             self._unsent.append(command.message)
 
     def _save(self, command: do.Save) -> None:
+        self._disk_tried_ms = -1  # a save says as much, and takes the place of a try that still waits
         payload = command.record.to_bytes() if command.record is not None else b""
         self.disk.save(command.ticket, self._record_path, payload)
 
@@ -305,5 +341,6 @@ _EXECUTE: dict[type, Callable[[Driver, Any], None]] = {
     do.CloseWorkload: Driver._close,
     do.WarmWorkload: Driver._warm,
     do.SetSynchronous: Driver._synchronous,
+    do.Fence: Driver._fence,
     do.Answer: Driver._reply,
 }

@@ -17,7 +17,7 @@ from ishmael.core.state import Config
 from ishmael.keeper import corosync as cs
 from ishmael.keeper.asks import Asks
 from ishmael.keeper.control import Control, refusal
-from ishmael.keeper.disk import RecordDamaged, read_framed
+from ishmael.keeper.disk import TRY_OUT, RecordDamaged, read_framed
 from ishmael.keeper.driver import Driver, monotonic_ms
 from ishmael.keeper.eventlist import MARK
 from ishmael.keeper.netlink import AddressGone, LinkChanged
@@ -64,6 +64,8 @@ class Loop:
         self._tick_ms = -1
         self._connect_ms = -1
         self._wired: tuple[int, ...] = (0,)
+        self._sources: tuple[object, ...] = ()
+        self._processes = False
 
     # --- begin and end ----------------------------------------------------------------------------------------------
 
@@ -189,7 +191,15 @@ class Loop:
     def _wire(self) -> None:
         """Watch what comes and goes: Corosync, the networks, processes of the workload, the disk helpers."""
         driver = self.driver
-        wanted: dict[int, Callable[[], None]] = dict.fromkeys(driver.corosync.fds(), self._on_corosync)
+        processes = bool(driver.services.fds()) or self._units.fd >= 0
+        sources = (
+            driver.generation, driver.database.generation, driver.database.fd, *driver.corosync.fds(),
+            driver.disk.records.fileno(), driver.watch,
+        )  # fmt: skip
+        if sources == self._sources and not processes and not self._processes:
+            return
+        self._sources, self._processes = sources, processes
+        wanted: dict[int, Callable[[], None]] = {fd: partial(self._on_corosync, fd) for fd in driver.corosync.fds()}
         wanted |= dict.fromkeys(driver.services.fds(), lambda: None)
         if driver.database.fd >= 0:
             wanted[driver.database.fd] = driver.database.read
@@ -201,7 +211,6 @@ class Loop:
         if driver.wires is not None:
             for network, port in driver.wires.ports.items():
                 wanted[port.fileno()] = partial(self._on_frames, network)
-        processes = bool(driver.services.fds()) or self._units.fd >= 0
         now = (driver.generation + driver.database.generation, *wanted)
         if now == self._wired and not processes:
             return
@@ -213,8 +222,8 @@ class Loop:
             self._watch(fd, handler)
         self._wired = now
 
-    def _on_corosync(self) -> None:
-        for event in self.driver.corosync.dispatch():
+    def _on_corosync(self, fd: int) -> None:
+        for event in self.driver.corosync.dispatch(fd):
             match event:
                 case cs.ViewChanged():
                     if self.driver.state.config.peer in event.joined:
@@ -269,6 +278,9 @@ class Loop:
 
     def _on_records(self) -> None:
         for saved in self.driver.disk.records.answers():
+            if saved.ticket == TRY_OUT:
+                self.driver.disk_tried(saved.ok, saved.error)
+                continue
             saving = self.driver.state.saving
             ticket = saved.ticket if saved.ticket >= 0 else (saving.ticket if saving is not None else -1)
             self.driver.feed(ev.SaveEnded(ticket, saved.ok, saved.error))

@@ -40,6 +40,11 @@ class Places:
         return self.root / "var/lib/ishmael"
 
     @property
+    def address(self) -> Path:
+        """The cluster IP and its interface, for the unit: it removes it when the watchdog has killed a hung keeper."""
+        return self.root / "run/ishmael/address"
+
+    @property
     def socket(self) -> Path:
         """The control socket."""
         return self.root / "run/ishmael/keeper.sock"

@@ -32,6 +32,8 @@ class Wires:
     def __init__(self, settings: Settings, me: NodeSettings) -> None:
         self.who = Whereabouts(me, settings.peer_of(me.id), settings.cluster_ip, frozenset(settings.references))
         self.ports = {Network.PHONE: ArpPort(me.phone_nic), Network.INTERNAL: ArpPort(me.internal_nic)}
+        # References answer twenty times a second; what they say is looked at with the next tick, and wakes nobody.
+        self._references = ArpPort(me.phone_nic)
         self._reference_macs: dict[str, str] = {}
         self._ears: dict[Network, PeerEar] = {}
         self._listen()
@@ -41,12 +43,13 @@ class Wires:
         who = self.who
         own = (who.peer.phone_ip, who.peer.internal_ip) if who.peer is not None else ()
         for port in self.ports.values():
-            port.listen_for((who.cluster_ip, *who.references, *own), who.peer.macs if who.peer is not None else ())
+            port.listen_for((who.cluster_ip,), own)
+        self._references.listen_for((), who.references)
 
     def close(self) -> None:
         """Close the sockets."""
         self.stop_listening()
-        for port in self.ports.values():
+        for port in (*self.ports.values(), self._references):
             port.close()
 
     def listen_for_life(self) -> list[ev.Event]:
@@ -81,8 +84,15 @@ class Wires:
             network: which.
             wants_frames: whether the mere sight of the peer is of interest now.
         """
+        return self._events(network, self.ports[network], wants_frames)
+
+    def read_references(self) -> list[ev.Event]:
+        """What the references have answered since last asked; once a tick is enough."""
+        return self._events(Network.PHONE, self._references, wants_frames=False)
+
+    def _events(self, network: Network, port: ArpPort, wants_frames: bool) -> list[ev.Event]:
         found: dict[ev.Event, None] = {}
-        for frame in self.ports[network].read():
+        for frame in port.read():
             for event in self._meaning(network, frame, wants_frames):
                 found[event] = None
         return list(found)
@@ -111,7 +121,7 @@ class Wires:
 
     def discard(self) -> None:
         """Throw away what waits: it is from before a pause."""
-        for port in self.ports.values():
+        for port in (*self.ports.values(), self._references):
             port.read()
         for ear in self._ears.values():
             ear.heard()

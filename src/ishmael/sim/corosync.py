@@ -196,7 +196,8 @@ class Corosync:
                 return
             daemon.joined = True
             daemon.node.from_corosync(CorosyncChanged(up=True))
-            daemon.node.from_corosync(WitnessChanged(node in self._reach))
+            if self.witness is not None:
+                daemon.node.from_corosync(WitnessChanged(node in self._reach))
             self._tell_views()
 
         self._agenda.after(self._draw.uniform(20, 200), join)

@@ -149,9 +149,8 @@ class Driver:
     def _step(self, event: ev.Event) -> None:
         now_ms = monotonic_ms()
         result = step(self.state, now_ms, event)
+        self.recorder.note(self.state, now_ms, event, result.rules)
         self.state = result.state
-        if not isinstance(event, ev.Ticked) or result.rules:
-            self.recorder.note(now_ms, event, result.rules)
         for command in result.commands:
             _EXECUTE[type(command)](self, command)
         for notice in result.notices:
@@ -301,7 +300,6 @@ class Driver:
 
     def _tell(self, notice: Notice) -> None:
         entry = self._entry(notice)
-        self.recorder.tell(entry)
         self.events.own(entry)
         say(f"{notice.kind}: {notice.why} {json.dumps(dict(notice.facts))}")
 

@@ -305,7 +305,10 @@ class Loop:
         }
 
     def _recorder(self, _ask: dict[str, Any]) -> dict[str, Any]:
-        return {"ok": True, "events": self.driver.recorder.dump()}
+        path = self._places.recording
+        if not self.driver.recorder.write(path):
+            return refusal("request", "busy", "The flight recorder is being written already.", "Try again in a moment.")
+        return {"ok": True, "path": str(path)}
 
     def _reload(self, _ask: dict[str, Any]) -> dict[str, Any]:
         try:

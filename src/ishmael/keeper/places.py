@@ -40,6 +40,11 @@ class Places:
         return self.root / "var/lib/ishmael"
 
     @property
+    def recording(self) -> Path:
+        """What the flight recorder held when it was asked for."""
+        return self.var / "flight.json"
+
+    @property
     def address(self) -> Path:
         """The cluster IP and its interface, for the unit: it removes it when the watchdog has killed a hung keeper."""
         return self.root / "run/ishmael/address"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from ishmael.core.rules import RULES
 from ishmael.sim import table
 from ishmael.sim.faults import FAULTS
 from ishmael.sim.mutants import MUTANTS
+from ishmael.sim.replay import replay
 from ishmael.sim.schedule import Outcome, Schedule
 
 SEEDS_FOR_EVERY_RULE = 5000
@@ -89,6 +91,26 @@ def run(
     typer.echo(f"{(passed + len(failed)) / (time.monotonic() - begun):.1f} seeds/s")
     typer.echo(f"{passed} passed, {len(failed)} failed")
     raise typer.Exit(1 if failed or (silent and seeds >= SEEDS_FOR_EVERY_RULE) else 0)
+
+
+@app.command("replay")
+def replay_recording(
+    recording: Annotated[Path, typer.Argument(help="What a keeper's flight recorder wrote.", dir_okay=False)],
+) -> None:
+    """Feed a keeper's flight recorder through the core, and print what happened.
+
+    Exit code 1 when this core would have decided otherwise.
+    """
+    try:
+        seen = replay(recording)
+    except (OSError, ValueError) as error:
+        typer.echo(f"{recording}: {error}", err=True)
+        raise typer.Exit(2) from error
+    typer.echo(seen.trace)
+    for line in seen.differs:
+        typer.echo(f"differs at {line}")
+    typer.echo(f"{seen.events} events, {len(seen.differs)} decided otherwise")
+    raise typer.Exit(1 if seen.differs else 0)
 
 
 @rules.command("list")

@@ -11,11 +11,11 @@ from ishmael.words.errors import HostFault, RequestRefused
 from ishmael.words.profile import profile_from_toml
 
 _LOG = """\
-rmgr: Heap        len (rec/tot):     59/    59, tx:        740, lsn: 0/0301F3A0, prev 0/0301F368, desc: INSERT off 1 flags 0x08, blkref #0: rel 1663/16390/16400 blk 0
-rmgr: Heap        len (rec/tot):     54/    54, tx:        742, lsn: 0/0301F3E0, prev 0/0301F3A0, desc: DELETE off 2 flags 0x00 KEYS_UPDATED , blkref #0: rel 1663/16390/16410 blk 0
-rmgr: Heap        len (rec/tot):     59/    59, tx:        741, lsn: 0/0301F420, prev 0/0301F3E0, desc: INSERT off 2 flags 0x08, blkref #0: rel 1663/16390/16420 blk 0
-rmgr: Transaction len (rec/tot):     46/    46, tx:        740, lsn: 0/0301F460, prev 0/0301F420, desc: COMMIT 2026-11-25 06:00:00 UTC; subxacts: 742
-rmgr: Transaction len (rec/tot):     46/    46, tx:        741, lsn: 0/0301F490, prev 0/0301F460, desc: ABORT 2026-11-25 06:00:01 UTC
+rmgr: Heap        len (rec/tot): 59/59, tx: 740, lsn: 0/0301F3A0, desc: INSERT off 1 flags 0x08, blkref #0: rel 1663/16390/16400 blk 0
+rmgr: Heap        len (rec/tot): 59/59, tx: 742, lsn: 0/0301F3E0, desc: DELETE off 2 flags 0x00 KEYS_UPDATED , blkref #0: rel 1663/16390/16410 blk 0
+rmgr: Heap        len (rec/tot): 59/59, tx: 741, lsn: 0/0301F420, desc: INSERT off 2 flags 0x08, blkref #0: rel 1663/16390/16420 blk 0
+rmgr: Transaction len (rec/tot): 59/59, tx: 740, lsn: 0/0301F460, desc: COMMIT 2026-11-25 06:00:00 UTC; subxacts: 742
+rmgr: Transaction len (rec/tot): 59/59, tx: 741, lsn: 0/0301F490, desc: ABORT 2026-11-25 06:00:01 UTC
 """
 
 

@@ -229,10 +229,9 @@ def _do(sock: socket.socket, head: dict[str, str | int], payload: bytes) -> None
     began = time.monotonic()
     error = ""
     try:
-        if head["op"] == "save":
+        if head["op"] in ("save", "try"):
+            # A try goes the same way: only a new file beside the old one shows whether the disk has room for the record.
             write_atomically(Path(str(head["path"])), payload)
-        elif head["op"] == "try":
-            _try_out(Path(str(head["path"])), payload)
         else:
             _append(Path(str(head["path"])), payload, int(head["rotate_bytes"]))
     except OSError as failure:
@@ -259,17 +258,6 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:
         os.close(descriptor)
     temporary.replace(path)
     _fsync_directory(path.parent)
-
-
-def _try_out(path: Path, data: bytes) -> None:
-    """A new file each time: a full disk would take an old one's bytes again."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        if os.write(descriptor, data) != len(data):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _fsync_directory(path: Path) -> None:

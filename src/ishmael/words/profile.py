@@ -85,11 +85,14 @@ class SqliteSet:
         path: the file. It is never copied as a file: rows are merged into the one the slave's program has open.
         table: its table, with columns ``key`` and ``value``.
         local: beginnings of keys that each node has for itself.
+        release: a command (argument list) that makes the program end its transaction; run on the slave when the program
+            holds the file. Asterisk keeps what it has read locked until it writes.
     """
 
     path: str
     table: str = "astdb"
     local: tuple[str, ...] = ()
+    release: tuple[str, ...] = ()
 
     @property
     def slug(self) -> str:
@@ -191,7 +194,7 @@ def _file_set(raw: Mapping[str, Any]) -> FileSet:
 
 
 def _sqlite_set(raw: Mapping[str, Any]) -> SqliteSet:
-    found = SqliteSet(**{**raw, "local": _texts(raw, "local")})
+    found = SqliteSet(**{**raw, "local": _texts(raw, "local"), "release": _texts(raw, "release")})
     _safe_path(found.path)
     if not isinstance(found.table, str) or not _TABLE.fullmatch(found.table):
         raise ValueError(f"{found.table!r} is no name of a table")

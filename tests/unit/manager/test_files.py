@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ishmael.manager.data import astdb, diverged, fetching, held
+from ishmael.manager.data import astdb, diverged, fetching, held, receiver
 from ishmael.manager.data.files import LAG_S_MAX, objection
 from ishmael.manager.data.pending import OPEN_S, Pending, left_out
 from ishmael.manager.data.salvage import Salvage
@@ -289,6 +289,23 @@ def test_rows_are_merged_under_a_running_program(tmp_path: Path, monkeypatch: py
         seen = dict(program.execute("SELECT key, value FROM astdb").fetchall())
     assert seen == {"/registrar/contact/101": "sip:new", "/DND/101": "YES", "/pbx/UUID": "s"}
     assert astdb.merge(there) == 0
+
+
+def test_a_program_that_holds_its_file_is_made_to_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader in a transaction keeps rows out; that is told as such, and the profile's command is run."""
+    monkeypatch.setattr(places, "SNAPSHOTS", str(tmp_path / "snapshots"))
+    _table(tmp_path / "slave", {})
+    wanted = SqliteSet(str(tmp_path / "slave"), release=("touch", str(tmp_path / "let go")))
+    (tmp_path / "snapshots").mkdir()
+    _table(Path(astdb.snapshot_of(wanted)), {"/DND/101": "YES"})
+    with closing(sqlite3.connect(tmp_path / "slave", isolation_level=None)) as program:
+        program.execute("BEGIN")
+        program.execute("SELECT * FROM astdb").fetchall()
+        with pytest.raises(HostFault) as told:
+            receiver._merge_or_release(wanted)
+        assert (told.value.code, (tmp_path / "let go").exists()) == ("sqlite-busy", True)
+        program.execute("COMMIT")
+        assert receiver._merge_or_release(wanted) == 1
 
 
 def test_a_damaged_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from ishmael.words.errors import HostFault
 from ishmael.words.profile import SqliteSet
 
 BUSY_S = 5.0
+PATIENT_S, IMPATIENT_S = 3.0, 0.2
 Row = tuple[str, str | bytes | None]
 
 
@@ -61,11 +62,15 @@ def rows(path: str, wanted: SqliteSet) -> dict[str, str | bytes | None]:
     return {key: value for key, value in found if not str(key).startswith(wanted.local)}
 
 
-def merge(wanted: SqliteSet) -> int:
+def merge(wanted: SqliteSet, busy_s: float = PATIENT_S) -> int:
     """Put what differs into this node's file; how many rows that were.
 
+    Args:
+        wanted: which.
+        busy_s: how long to wait for a program that holds the file, in seconds.
+
     Raises:
-        HostFault: the file is missing, damaged, or held by its program for too long.
+        HostFault: the file is damaged, or (``sqlite-busy``) its program holds it for too long.
     """
     source = snapshot_of(wanted)
     if not os.path.exists(source) or not os.path.exists(wanted.path):  # noqa: PTH110 - nothing to merge into yet
@@ -76,12 +81,17 @@ def merge(wanted: SqliteSet) -> int:
         gone = [(key,) for key in old if key not in new]
         if not changed and not gone:
             return 0
-        with closing(sqlite3.connect(wanted.path, timeout=BUSY_S, isolation_level=None)) as database:
+        with closing(sqlite3.connect(wanted.path, timeout=busy_s, isolation_level=None)) as database:
             database.execute("BEGIN IMMEDIATE")
             database.executemany(f"DELETE FROM {wanted.table} WHERE key = ?", gone)  # noqa: S608
             database.executemany(f"INSERT OR REPLACE INTO {wanted.table} (key, value) VALUES (?, ?)", changed)  # noqa: S608
             database.execute("COMMIT")
     except sqlite3.Error as error:
+        if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise HostFault(
+                "sqlite-busy", f"A program holds {wanted.path} locked: the master's rows do not get in.",
+                "Name a command that makes it let go: `release` in the profile.",
+            ) from error  # fmt: skip
         raise HostFault(
             "sqlite-failed", f"The rows of the master do not get into {wanted.path}: {error}.",
             "See: ishmael status; is the file whole? sqlite3 FILE 'pragma integrity_check'",

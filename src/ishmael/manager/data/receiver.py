@@ -6,14 +6,14 @@ import logging
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ishmael.manager.data import astdb, held
 from ishmael.manager.data.situation import Situation
 from ishmael.manager.ports.server import Server, Serving
 from ishmael.manager.ports.watcher import Watcher
 from ishmael.words.errors import HostFault, IshmaelError
-from ishmael.words.profile import FileSet, Profile, SqliteSet
+from ishmael.words.profile import Profile, SqliteSet
 from ishmael.words.roles import Role
 
 log = logging.getLogger(__name__)
@@ -116,7 +116,7 @@ class Receiver:
         if seen == self._merged.get(wanted.path):
             return
         try:
-            count = astdb.merge(wanted)
+            count = _merge_or_release(wanted)
         except HostFault as error:
             self._trouble = error.message
             log.warning("%s", error.message)
@@ -144,7 +144,7 @@ class Receiver:
         for root, at_s in list(self._told_at_s.items()):
             if at_s <= self._now_s() and root in wanted:
                 del self._told_at_s[root]
-                _run(wanted[root])
+                _run(wanted[root].on_change)
 
     def _end_watching(self) -> None:
         if self._watcher is not None:
@@ -153,8 +153,20 @@ class Receiver:
         self._told_at_s.clear()
 
 
-def _run(files: FileSet) -> None:
-    for argv in files.on_change:
+def _merge_or_release(wanted: SqliteSet) -> int:
+    if not wanted.release:
+        return astdb.merge(wanted)
+    try:
+        return astdb.merge(wanted, astdb.IMPATIENT_S)
+    except HostFault as error:
+        if error.code != "sqlite-busy":
+            raise
+    _run((wanted.release,))
+    return astdb.merge(wanted)
+
+
+def _run(commands: Sequence[Sequence[str]]) -> None:
+    for argv in commands:
         try:
             done = subprocess.run(list(argv), capture_output=True, timeout=_COMMAND_S, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:

@@ -84,6 +84,7 @@ class Sender:
         self._small, self._large = Pending(), Pending()
         self._halt = threading.Event()
         self._compared: set[FileSet] = set()
+        self._broken: set[FileSet] = set()
         self._compare_at_s: dict[FileSet, float] = {}
         self._seen: dict[str, tuple[int, ...]] = {}
         self._report = Report(lag_ms=0)
@@ -246,12 +247,18 @@ class Sender:
                 lane.arrived(files, paths)
                 if not self._small.stuck() and not self._large.stuck():
                     self._report.trouble = ""
+                if files in self._broken:
+                    # A transfer that was cut may have left its half of a file there: the comparison finds it.
+                    self._broken.discard(files)
+                    self._compare_soon(files)
             elif copied.some_failed and len(paths) > 1:
                 # Which of them is not said: each is tried by itself.
                 for path in paths:
                     lane.alone(files, path, now_s)
             else:
                 lane.failed(files, paths, now_s)
+                if not copied.some_failed:
+                    self._broken.add(files)
                 self._report.trouble = copied.error(self._target.address).message
             self._lock.notify_all()
 
@@ -259,8 +266,7 @@ class Sender:
 
     def _compare_soon(self, files: FileSet | None = None) -> None:
         with self._lock:
-            for each in [files] if files is not None else list(self._sets.values()):
-                self._compare_at_s[each] = 0.0
+            self._compare_at_s.update((each, 0.0) for each in self._sets.values() if files in (None, each))
             self._lock.notify_all()
 
     def _all_compared(self) -> bool:

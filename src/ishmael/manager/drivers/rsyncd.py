@@ -16,12 +16,15 @@ from ishmael.words.profile import FileSet
 
 UNIT = "ishmael-rsyncd.service"
 GATE = "/usr/lib/ishmael/rsync-gate"
+NAMES = "/usr/lib/ishmael/rsync-names"
 _HEAD = """\
 # Written by Ishmael's manager at each start; only for {peer}.
 port = {port}
 address = {own}
-use chroot = no
+use chroot = yes
 munge symlinks = no
+numeric ids = no
+name converter = {names}
 uid = 0
 gid = 0
 list = no
@@ -51,7 +54,7 @@ def configuration(serving: Serving) -> str:
     """The text of rsyncd.conf(5)."""
     head = _HEAD.format(
         peer=serving.peer, own=serving.own, port=PORT, user=USER, secrets=places.RSYNCD_SECRETS,
-        room=places.RSYNCD_DIRECTORY, gate=GATE, cluster_ip=serving.cluster_ip,
+        room=places.RSYNCD_DIRECTORY, gate=GATE, names=NAMES, cluster_ip=serving.cluster_ip,
     )  # fmt: skip
     modules = [(files.slug, place_of(files)) for files in serving.files]
     modules.append((FileSet(places.SNAPSHOTS).slug, places.SNAPSHOTS))

@@ -164,6 +164,12 @@ def test_files_get_through_thirty_percent_loss(complete: Lab) -> None:
         faults.heal(complete.plan)
 
 
+def _registrar(node: Node) -> str:
+    """The registrations a node's Asterisk knows."""
+    seen = _sh(node, "asterisk -rx 'database show registrar'")
+    return "\n".join(line for line in seen.splitlines() if line.startswith("/registrar/contact/102"))
+
+
 def _call_file(node: Node, name: str, due_s: int) -> None:
     text = "Channel: Local/600@phones\\nApplication: Verbose\\nData: called\\n"
     _sh(
@@ -186,7 +192,7 @@ def test_after_a_power_cut_everything_is_on_the_new_master_and_the_direction_tur
         _until((there / VOICE.lstrip("/") / "last.wav").exists)
         held = there / "var/lib/ishmael/held/var-spool-asterisk-outgoing/later.call"
         _until(held.exists)
-        _until(lambda: "102" in _sh(slave, "asterisk -rx 'database show registrar'"))
+        _until(lambda: _registrar(master) != "" and _registrar(master) == _registrar(slave))
         # From here on nothing gets to the slave.
         _sh(slave, "systemctl stop ishmael-rsyncd; systemctl mask --runtime ishmael-rsyncd")
         _sh(master, f"echo alone > {VOICE}/alone.txt; sync")
@@ -202,14 +208,13 @@ def test_after_a_power_cut_everything_is_on_the_new_master_and_the_direction_tur
     job = complete.cluster.re_add_standby()
     assert [kept["count"] for kept in job["result"]["files_kept"]] >= [1]
     complete.cluster.wait_complete()
-    (find,) = [
-        f for f in json.loads(slave.say(["ishmael", "salvage", "list", "--json"]))["finds"] if f["kind"] == "files"
-    ]
+    finds = json.loads(slave.say(["ishmael", "salvage", "list", "--json"]))["finds"]
+    find = next(find for find in finds if find["id"] == job["result"]["files_kept"][0]["id"])
     assert find["node"] == master.plan.name
     names = json.loads(master.say(["ishmael", "salvage", "show", find["id"], "--json"]))["names"]
     assert f"{VOICE}/alone.txt".lstrip("/") in names
-    master.say(["ishmael", "salvage", "export", find["id"], "/root/kept"])
-    assert _sh(master, f"cat /root/kept{VOICE}/alone.txt").strip() == "alone"
+    master.say(["ishmael", "salvage", "export", find["id"], f"/root/{find['id']}"])
+    assert _sh(master, f"cat /root/{find['id']}{VOICE}/alone.txt").strip() == "alone"
     # The direction has turned, and the former master's call file lies in wait.
     assert not (_root(master) / f"{SPOOL}/outgoing/later.call".lstrip("/")).exists()
     (there / VOICE.lstrip("/") / "back.wav").write_bytes(b"x")

@@ -14,7 +14,7 @@ from ishmael.words.errors import Finding, HostFault, IshmaelError, RequestRefuse
 WAIT_S = 10
 PATIENCE_S = 60.0
 """How long a manager that stopped answering may take to come back (it resumes its job) before we give up."""
-FINISHED = ("done", "failed", "refused")
+FINISHED = ("done", "failed", "refused", "dropped")
 NEEDS_ANSWER_EXIT = 2
 
 

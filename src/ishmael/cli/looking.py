@@ -74,26 +74,62 @@ def events(
 
 
 def jobs(
-    job_id: Annotated[int | None, typer.Argument(metavar="[ID]", help="Only this job, with all it says.")] = None,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[show|apply|drop|cancel] [ID...]", help="What to do; list by default."),
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many of the newest.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """List the jobs and what came of them, newest first."""
-    if job_id is None:
+    """List the jobs, newest first; show one; apply or drop pending changes; cancel one that runs.
+
+    `ishmael jobs ID` shows one with all it says. `apply` without numbers applies all that is pending.
+    """
+    action, numbers = _action(words or [])
+    if action == "list":
         seen = Api().get("/jobs", limit=limit)
         if as_json:
             show.print_json(seen)
         else:
             show.jobs(seen["jobs"])
         return
-    job = Api().get(f"/jobs/{job_id}")
-    if as_json:
-        show.print_json(job)
+    if action == "show":
+        _show_job(numbers, as_json)
         return
-    show.jobs([job])
-    show.job_result(job)
-    if job["findings"]:
-        show.findings(job["findings"])
+    if action == "apply":
+        changed = Api().post("/jobs/apply", {"ids": numbers} if numbers else {})["jobs"]
+    else:
+        changed = [Api().delete(f"/jobs/{number}") for number in numbers]
+    if as_json:
+        show.print_json({"schema": 1, "jobs": changed})
+    elif changed:
+        show.jobs(changed)
+    else:
+        print("Nothing is pending.")
+
+
+def _action(words: list[str]) -> tuple[str, list[int]]:
+    action = words[0] if words and not words[0].isdigit() else ("show" if words else "list")
+    rest = words[1:] if words and not words[0].isdigit() else words
+    if action not in ("list", "show", "apply", "drop", "cancel"):
+        raise typer.BadParameter(f"{action!r} is none of: show, apply, drop, cancel")
+    if not all(word.isdigit() for word in rest):
+        raise typer.BadParameter("the jobs are named by their numbers")
+    if not rest and action not in ("list", "apply"):
+        raise typer.BadParameter(f"{action} wants the number of a job")
+    return action, [int(word) for word in rest]
+
+
+def _show_job(numbers: list[int], as_json: bool) -> None:
+    for number in numbers:
+        job = Api().get(f"/jobs/{number}")
+        if as_json:
+            show.print_json(job)
+            continue
+        show.jobs([job])
+        show.job_result(job)
+        if job["findings"]:
+            show.findings(job["findings"])
 
 
 def version(as_json: AsJson = False) -> None:
@@ -113,5 +149,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Examples:\n\n  ishmael events --limit 20\n\n  ishmael events --story", rich_help_panel=panel)(
         events
     )
-    app.command(epilog="Examples:\n\n  ishmael jobs\n\n  ishmael jobs 7 --json", rich_help_panel=panel)(jobs)
+    app.command(
+        epilog="Examples:\n\n  ishmael jobs\n\n  ishmael jobs 7 --json\n\n  ishmael jobs apply", rich_help_panel=panel
+    )(jobs)
     app.command(epilog="Example:  ishmael version", rich_help_panel=panel)(version)

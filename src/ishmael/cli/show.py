@@ -24,7 +24,14 @@ _STATES = {
 }
 _WIDTH = 160
 """Of tables that go to no terminal, in characters."""
-_JOB_COLOURS = {"done": "green", "running": "cyan", "queued": "cyan", "failed": "red", "refused": "red"}
+_JOB_COLOURS = {
+    "done": "green",
+    "running": "cyan",
+    "queued": "cyan",
+    "pending": "yellow",
+    "failed": "red",
+    "refused": "red",
+}
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -166,3 +166,70 @@ def test_status_without_a_keeper(manager: Manager) -> None:
 def test_every_work_is_in_the_catalogue() -> None:
     """The names that clients use are the works' own."""
     assert set(NAMES) == set(catalogue(World().machines[0].hands))
+
+
+def _reset_wish(manager: Manager, **more: Any) -> httpx.Response:
+    return manager.ask("POST", "/jobs", json={"work": "prepare-slave", "arguments": {"key": CLUSTER_KEY}, **more})
+
+
+def test_pending_changes_are_applied_together_or_not_at_all(manager: Manager) -> None:
+    """Pending jobs wait; a wrong number applies none of them; applied ones run in their order; a dropped one never."""
+    numbers = [_reset_wish(manager, pending=True).json()["id"] for _ in range(3)]
+    assert not manager.runner.run_next()
+    assert_problem(manager.ask("POST", "/jobs/apply", json={"ids": [numbers[0], 99]}), 422, "not-pending")
+    assert not manager.runner.run_next()
+    assert manager.ask("DELETE", f"/jobs/{numbers[1]}").json()["state"] == "dropped"
+    applied = manager.ask("POST", "/jobs/apply", json={}).json()["jobs"]
+    assert [(job["id"], job["state"]) for job in applied] == [(numbers[0], "queued"), (numbers[2], "queued")]
+    assert manager.runner.run_next()
+    assert manager.runner.run_next()
+    assert not manager.runner.run_next()
+    states = {job["id"]: job["state"] for job in manager.ask("GET", "/jobs").json()["jobs"]}
+    assert [states[number] for number in numbers] == ["done", "dropped", "done"]
+    assert_problem(manager.ask("DELETE", f"/jobs/{numbers[0]}"), 422, "job-ended")
+    assert_problem(manager.ask("DELETE", "/jobs/77"), 404, "no-such-job")
+
+
+def test_a_cluster_is_not_set_up_beside_pending_changes(manager: Manager) -> None:
+    """Pending changes are a finding of set up master, which names them and can be overridden."""
+    _reset_wish(manager, pending=True)
+    wish = {"work": "setup-master", "arguments": SET_UP}
+    problem = assert_problem(manager.ask("POST", "/jobs", json=wish), 422, "jobs-pending")
+    assert "1 (prepare-slave)" in problem["findings"][0]["message"]
+    assert manager.ask("POST", "/jobs", json={**wish, "override": ["jobs-pending"]}).status_code == 202
+
+
+def test_one_key_makes_one_job(manager: Manager) -> None:
+    """A wish sent twice under one idempotency key is one job; another wish under that key is refused."""
+    wish = {"work": "setup-master", "arguments": SET_UP}
+    headers = {"Idempotency-Key": "abc"}
+    first = manager.ask("POST", "/jobs", json=wish, headers=headers)
+    assert manager.runner.run_next()
+    # Without the key a second set-up would be refused by now.
+    again = manager.ask("POST", "/jobs", json=wish, headers=headers)
+    assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
+    other = manager.ask("POST", "/jobs", json={"work": "reset"}, headers=headers)
+    assert_problem(other, 422, "key-reused")
+    assert len(manager.ask("GET", "/jobs").json()["jobs"]) == 1
+
+
+def test_cancelling_takes_back_what_was_done(manager: Manager) -> None:
+    """A running set-up that is cancelled leaves the machine as before; a reset cannot be cancelled half-way."""
+    before = manager.world.image()
+    number = manager.ask("POST", "/jobs", json={"work": "setup-master", "arguments": SET_UP}).json()["id"]
+    machine = manager.world.machines[0]
+    real = machine.keys.generate
+
+    def generate(comment: str) -> Any:
+        assert manager.ask("DELETE", f"/jobs/{number}").status_code == 200
+        return real(comment)
+
+    machine.keys.generate = generate  # type: ignore[method-assign]
+    assert manager.runner.run_next()
+    job = manager.ask("GET", f"/jobs/{number}").json()
+    assert (job["state"], job["error"]["code"]) == ("failed", "cancelled")
+    assert len(job["undone"]) == 2
+    assert manager.world.image() == before
+    job_id = manager.journal.add("reset", {}, ()).id
+    manager.journal.change(job_id, "started", state="running")
+    assert_problem(manager.ask("DELETE", f"/jobs/{job_id}"), 422, "cancel-unsafe")

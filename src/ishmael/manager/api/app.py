@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Path, Query, Response
+from fastapi import FastAPI, Header, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ishmael.manager.accounts import AccountsBook
@@ -18,6 +18,7 @@ PREFIX = "/api/v1"
 WAIT_S_MAX = 20.0
 _ID_MAX = 2**53
 JobId = Annotated[int, Path(ge=1, le=_ID_MAX)]
+Key = Annotated[str, Header(max_length=128, description="One key makes one job, however often it is sent.")]
 
 
 class JobWish(BaseModel):
@@ -30,6 +31,17 @@ class JobWish(BaseModel):
     dry_run: bool = Field(default=False, description="Only plan: nothing is touched, nothing is queued.")
     override: list[Annotated[str, Field(max_length=64)]] = Field(
         default_factory=list, max_length=32, description="Codes of overridable findings to go on in spite of."
+    )
+    pending: bool = Field(default=False, description="Only collect it: it waits until it is applied or dropped.")
+
+
+class ApplyWish(BaseModel):
+    """Which pending jobs to apply."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    ids: list[Annotated[int, Field(ge=1, le=_ID_MAX)]] | None = Field(
+        default=None, max_length=1000, description="Numbers of pending jobs; all when left out."
     )
 
 
@@ -116,12 +128,27 @@ def _add_jobs(app: FastAPI, queue: Queue, journal: Journal) -> None:
     @app.post(
         f"{PREFIX}/jobs", tags=["jobs"], status_code=202, responses={200: {"model": JobOut}, 202: {"model": JobOut}}
     )
-    def submit(wish: JobWish, response: Response) -> dict[str, Any]:
+    def submit(wish: JobWish, response: Response, idempotency_key: Key = "") -> dict[str, Any]:
         """Check a job and queue it (202), or only plan it (200)."""
         if wish.dry_run:
             response.status_code = 200
             return queue.plan(wish.work, wish.arguments, tuple(wish.override))
-        return queue.submit(wish.work, wish.arguments, tuple(wish.override)).to_mapping()
+        return queue.submit(
+            wish.work, wish.arguments, tuple(wish.override), pending=wish.pending, key=idempotency_key
+        ).to_mapping()
+
+    @app.post(f"{PREFIX}/jobs/apply", tags=["jobs"])
+    def apply(wish: ApplyWish) -> dict[str, Any]:
+        """Queue pending jobs, in the order in which they were made; all of those named, or none."""
+        return {"schema": 1, "jobs": [job.to_mapping() for job in queue.apply(wish.ids)]}
+
+    @app.delete(f"{PREFIX}/jobs/{{job_id}}", tags=["jobs"], responses={200: {"model": JobOut}})
+    def remove(job_id: JobId) -> dict[str, Any]:
+        """Drop a job that has not begun; cancel one that can be taken back."""
+        try:
+            return queue.remove(job_id).to_mapping()
+        except KeyError as error:
+            raise _no_such_job(job_id) from error
 
     @app.get(f"{PREFIX}/jobs", tags=["jobs"])
     def jobs(limit: Annotated[int, Query(ge=1, le=1000)] = 50) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ishmael.manager.jobs.model import UNFINISHED, Amount, Job, JobState, StepState
-from ishmael.words.errors import Finding, HostFault
+from ishmael.words.errors import Finding, HostFault, RequestRefused
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -36,9 +36,13 @@ CREATE TABLE IF NOT EXISTS events (
     job INTEGER NOT NULL REFERENCES jobs(id), n INTEGER NOT NULL, at TEXT NOT NULL, kind TEXT NOT NULL,
     facts TEXT NOT NULL, PRIMARY KEY (job, n)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS keys (
+    key TEXT PRIMARY KEY, job INTEGER NOT NULL REFERENCES jobs(id), wish TEXT NOT NULL
+) STRICT;
 """
 _AS_JSON = ("findings", "error", "result", "undone")
 _KEPT_MAX = 1000
+_MOVING = (JobState.PENDING, *UNFINISHED)
 _REPORT_EVERY_S = 0.25
 SCHEMA_VERSION = 1
 
@@ -102,18 +106,92 @@ class Journal:
             self.version += 1
             self._changed.notify_all()
 
-    def add(self, work: str, arguments: dict[str, Any], override: tuple[str, ...]) -> Job:
-        """Put a new job at the end of the queue; old finished ones beyond a thousand are forgotten."""
+    def add(
+        self, work: str, arguments: dict[str, Any], override: tuple[str, ...], *, pending: bool = False, key: str = ""
+    ) -> Job:
+        """Put a new job at the end of the queue; old finished ones beyond a thousand are forgotten.
+
+        Args:
+            work, arguments, override: of the job.
+            pending: it waits to be applied.
+            key: the sender's own mark; one key makes one job, however often it is sent.
+
+        Raises:
+            RequestRefused: the key made another job.
+        """
+        state = JobState.PENDING if pending else JobState.QUEUED
+        wish = json.dumps([work, arguments, override, pending], sort_keys=True)
         with self._write() as database:
             cursor = database.execute(
                 "INSERT INTO jobs (work, arguments, override, state, created_at) VALUES (?, ?, ?, ?, ?)",
-                (work, json.dumps(arguments), json.dumps(override), JobState.QUEUED, wall_time()),
+                (work, json.dumps(arguments), json.dumps(override), state, wall_time()),
             )
             number = int(cursor.lastrowid or 0)
-            for table, column in (("events", "job"), ("notes", "job"), ("steps", "job"), ("jobs", "id")):
+            if key:
+                database.execute("INSERT INTO keys VALUES (?, ?, ?)", (key, number, wish))
+            for table, column in (
+                ("events", "job"), ("notes", "job"), ("steps", "job"), ("keys", "job"), ("jobs", "id"),
+            ):  # fmt: skip
                 database.execute(f"DELETE FROM {table} WHERE {column} <= ?", (number - _KEPT_MAX,))  # noqa: S608 - constants
-            self._event(database, number, "queued", {"work": work})
+            self._event(database, number, str(state), {"work": work})
         return self.job(number)
+
+    def made_by(
+        self, key: str, work: str, arguments: dict[str, Any], override: tuple[str, ...], pending: bool
+    ) -> Job | None:
+        """The job that this key made, if it made one.
+
+        Raises:
+            RequestRefused: it made another one than is wished for now.
+        """
+        wish = json.dumps([work, arguments, override, pending], sort_keys=True)
+        with self._changed:
+            number = self._made_by(self._database, key, wish)
+        return None if number is None else self.job(number)
+
+    @staticmethod
+    def _made_by(database: sqlite3.Connection, key: str, wish: str) -> int | None:
+        row = database.execute("SELECT job, wish FROM keys WHERE key = ?", (key,)).fetchone() if key else None
+        if row is None:
+            return None
+        if row["wish"] != wish:
+            raise RequestRefused(
+                "key-reused",
+                f"This idempotency key made job {row['job']}, with other content.",
+                "Use a new key for it.",
+            )
+        return int(row["job"])
+
+    def move(self, numbers: Sequence[int], sources: Sequence[JobState], state: JobState, kind: str) -> list[int]:
+        """Move jobs from one of these states to another, all or none.
+
+        Returns:
+            Those that are in no such state; when there are any, nothing was moved.
+        """
+        with self._write() as database:
+            rows = {
+                number: database.execute("SELECT state FROM jobs WHERE id = ?", (number,)).fetchone()
+                for number in numbers
+            }
+            wrong = [number for number, row in rows.items() if row is None or row["state"] not in sources]
+            if wrong:
+                return wrong
+            ended = wall_time() if state == JobState.DROPPED else ""
+            for number in rows:
+                database.execute(
+                    "UPDATE jobs SET state = ?, ended_at = ?, revision = revision + 1 WHERE id = ?",
+                    (state, ended, number),
+                )
+                self._event(database, number, kind, {"state": str(state)})
+        return []
+
+    def pending(self) -> list[Job]:
+        """The jobs that wait to be applied, oldest first."""
+        with self._changed:
+            rows = self._database.execute(
+                "SELECT * FROM jobs WHERE state = ? ORDER BY id", (JobState.PENDING,)
+            ).fetchall()
+        return [_job(row) for row in rows]
 
     def job(self, number: int) -> Job:
         """One job.
@@ -227,7 +305,7 @@ class Journal:
         def changed() -> bool:
             row = self._database.execute("SELECT revision, state FROM jobs WHERE id = ?", (number,)).fetchone()
             counted = self._amounts.get(number) != before
-            return self._closing or row is None or row["revision"] > after or row["state"] not in UNFINISHED or counted
+            return self._closing or row is None or row["revision"] > after or row["state"] not in _MOVING or counted
 
         with self._changed:
             before = self._amounts.get(number)

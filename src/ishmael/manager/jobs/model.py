@@ -10,11 +10,15 @@ from typing import Any
 from ishmael.words.errors import Finding, IshmaelError
 
 JOB_SCHEMA = 1
+CANCEL = "cancel"
+"""Name of the note by which a running job learns that it shall take itself back."""
 
 
 class JobState(StrEnum):
     """Where a job is in its life."""
 
+    PENDING = "pending"
+    """Collected; waits until the admin applies or drops it."""
     QUEUED = "queued"
     RUNNING = "running"
     UNDOING = "undoing"
@@ -23,6 +27,8 @@ class JobState(StrEnum):
     FAILED = "failed"
     REFUSED = "refused"
     """The check right before the first step found something; nothing was touched."""
+    DROPPED = "dropped"
+    """Taken out before it began; nothing was touched."""
 
 
 UNFINISHED = (JobState.QUEUED, JobState.RUNNING, JobState.UNDOING)

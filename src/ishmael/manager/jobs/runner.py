@@ -10,8 +10,8 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from ishmael.manager.jobs.journal import Journal, wall_time
-from ishmael.manager.jobs.model import Job, JobState, StepState, error_mapping, standing
-from ishmael.manager.works.base import Step, Work, WorkFactory
+from ishmael.manager.jobs.model import CANCEL, Job, JobState, StepState, error_mapping, standing
+from ishmael.manager.works.base import Step, Work, WorkFactory, undoes
 from ishmael.words.errors import IshmaelError, RequestRefused, refusal
 
 log = logging.getLogger(__name__)
@@ -107,6 +107,7 @@ class Runner:
         marks = self._journal.marks(job.id)
         try:
             for number, step in enumerate(steps, 1):
+                self._heed_cancel(job, work)
                 self._journal.change(job.id, "step", step=number, step_name=step.name, steps=len(steps))
                 self._take(job.id, number, step, marks.get(number))
             result = dict(work.result())
@@ -116,6 +117,10 @@ class Runner:
             self._undo(job, steps, error_mapping(error))
             return
         self._end(job, JobState.DONE, result=result)
+
+    def _heed_cancel(self, job: Job, work: Work) -> None:
+        if undoes(work) and self._journal.note(job.id, CANCEL):
+            raise RequestRefused("cancelled", f"Job {job.id} was cancelled.", "What it had done was taken back.")
 
     def _take(self, job: int, number: int, step: Step, mark: StepState | None) -> None:
         if step.is_done():

@@ -24,6 +24,8 @@ class AddSlave:
     """
 
     name = "add-slave"
+    undoes = True
+    wants_settled = True
 
     def __init__(self, hands: Hands, raw: Mapping[str, Any], notes: Notes) -> None:
         given = Arguments(raw)

@@ -71,6 +71,16 @@ class Work(Protocol):
         ...
 
 
+def undoes(work: Work) -> bool:
+    """A work that says ``undoes = True`` can be taken back whole after any of its steps, so it may be cancelled."""
+    return bool(getattr(work, "undoes", False))
+
+
+def wants_settled(work: Work) -> bool:
+    """A work that says ``wants_settled = True`` begins when no changes are pending."""
+    return bool(getattr(work, "wants_settled", False))
+
+
 WorkFactory = Callable[[Mapping[str, Any], Notes], Work]
 """Makes a work from its arguments; raises RequestRefused with all findings when they are no arguments of it."""
 

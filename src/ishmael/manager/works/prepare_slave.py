@@ -24,6 +24,7 @@ class PrepareSlave:
     """
 
     name = "prepare-slave"
+    undoes = True
 
     def __init__(self, hands: Hands, raw: Mapping[str, Any], notes: Notes) -> None:
         given = Arguments(raw)

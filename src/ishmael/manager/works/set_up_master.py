@@ -34,6 +34,8 @@ class SetUpMaster:
     """
 
     name = "setup-master"
+    undoes = True
+    wants_settled = True
 
     def __init__(self, hands: Hands, raw: Mapping[str, Any], notes: Notes) -> None:
         given = Arguments(raw)

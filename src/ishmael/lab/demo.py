@@ -18,10 +18,13 @@ from ishmael.lab.cluster import Cluster
 from ishmael.lab.measure import Measured, Measurement, settle
 from ishmael.lab.node import Node
 from ishmael.lab.plan import CLUSTER_IP, DEFAULT_NAME, LabPlan
+from ishmael.lab.tools import wait_until
 from ishmael.words.errors import Bug, HostFault, IshmaelError
 
 _STEPS = 8
 _AFTER_S = 2.0
+_MAIL = "var/spool/asterisk/voicemail/default/101/INBOX/msg0000.wav"
+_MAIL_S = 30.0
 
 
 class Demo:
@@ -61,8 +64,10 @@ class Demo:
         self._show_status()
         self._head(f"Two phones register at {CLUSTER_IP}, and one calls the other")
         first = self._call()
+        mail = self._leave_voice_mail()
         self._head("The master loses its power")
         measured, wall = self._cut_power()
+        self._find_voice_mail(mail)
         self._head("The phones call again")
         second = self._call()
         self._head(f"What happened, as {measured.last_node} tells it: ishmael events --story")
@@ -96,6 +101,32 @@ class Demo:
             f"packets out, {call['rtp_received']} in; Asterisk saw {call['asterisk_received']}, sent {call['asterisk_sent']}"
         )
         return call
+
+    def _leave_voice_mail(self) -> bytes:
+        """A voice mail of 30 kB, and how long it takes to the other node."""
+        master = self._cluster.master()
+        if master is None:
+            raise HostFault("no-master", "No node says that it is master.")
+        mail = os.urandom(30_000)
+        here, there = (Path(f"/proc/{node.init_pid}/root/{_MAIL}") for node in self._both(master))
+        here.parent.mkdir(parents=True, exist_ok=True)
+        here.write_bytes(mail)
+        begun = time.monotonic()
+        if not wait_until(there.exists, _MAIL_S, 0.001):
+            raise HostFault("file-not-there", f"/{_MAIL} did not get to the slave.", "ishmael status")
+        self._say(f"a caller leaves a voice mail: on the other node after {(time.monotonic() - begun) * 1000:.0f} ms")
+        return mail
+
+    def _both(self, master: Node) -> tuple[Node, Node]:
+        return master, next(node for node in self._cluster.nodes if node.plan.name != master.plan.name)
+
+    def _find_voice_mail(self, mail: bytes) -> None:
+        master = self._cluster.master()
+        if master is None:
+            raise HostFault("no-master", "No node says that it is master.")
+        if Path(f"/proc/{master.init_pid}/root/{_MAIL}").read_bytes() != mail:
+            raise HostFault("file-not-there", f"/{_MAIL} is not what the caller left.", "ishmael status")
+        self._say(f"the voice mail left before is on {master.plan.name}, byte for byte")
 
     def _cut_power(self) -> tuple[Measured, datetime]:
         master = self._cluster.master()

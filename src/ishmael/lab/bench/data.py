@@ -16,6 +16,7 @@ from typing import Any
 
 from ishmael.lab import database
 from ishmael.lab.acknowledged import master_of
+from ishmael.lab.bench import files
 from ishmael.lab.cluster import Cluster
 from ishmael.lab.faults.machine import switch_on
 from ishmael.lab.measure import spread
@@ -60,7 +61,12 @@ def many(
         say: gets a line a run.
     """
     cluster = Cluster(lab)
-    _fill(master_of(cluster), size_mb)
+    cluster.wait_complete()
+    master = master_of(cluster)
+    slave = next(node for node in cluster.nodes if node.plan.name != master.plan.name)
+    lags = files.lags_ms(master, slave)
+    say(f"{len(lags)} voice mails: {json.dumps(spread(lags))} ms")
+    _fill(master, size_mb)
     seen: list[dict[str, float]] = []
     for number in range(1, runs + 1):
         cluster.wait_complete()
@@ -74,6 +80,7 @@ def many(
     for metric in METRICS:
         values = [found[metric] for found in seen]
         summary[metric] = {**_fine(values), "runs": len(values)}
+    summary["file_lag_ms"] = {**spread(lags), "runs": len(lags)}
     return summary
 
 

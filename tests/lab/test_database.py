@@ -95,19 +95,6 @@ def test_status_tells_how_far_the_slave_is(complete: Lab) -> None:
     assert _sync(cluster, master)["synchronous"] is True
 
 
-def test_the_slaves_database_down_ends_fitness_and_comes_back(complete: Lab) -> None:
-    """A slave whose PostgreSQL is gone may not take over; commits go on alone in time; both heal by themselves."""
-    cluster = complete.cluster
-    master, slave = _pair(cluster)
-    slave.say(["sh", "-c", "systemctl mask --runtime postgresql@15-main; systemctl kill -s KILL postgresql@15-main"])
-    try:
-        assert wait_until(lambda: _works_alone(cluster, master), 20, 0.1)
-        _write_commits(master, 10)
-    finally:
-        slave.say(["systemctl", "unmask", "--runtime", "postgresql@15-main"])
-    _becomes_whole(cluster, master)
-
-
 # --- what takes longer ----------------------------------------------------------------------------------------------
 
 
@@ -263,3 +250,17 @@ if FULL:  # deselected otherwise; a skipped test would count as failed
         assert cause(cluster, master, slave) in rungs
         _becomes_whole(cluster, acknowledged.master_of(cluster))
         _write_commits(acknowledged.master_of(cluster), 1)
+
+    def test_the_slaves_database_down_ends_fitness_and_comes_back(complete: Lab) -> None:
+        """A slave whose PostgreSQL is gone may not take over; commits go on alone in time; both heal by themselves."""
+        cluster = complete.cluster
+        master, slave = _pair(cluster)
+        slave.say(
+            ["sh", "-c", "systemctl mask --runtime postgresql@15-main; systemctl kill -s KILL postgresql@15-main"]
+        )
+        try:
+            assert wait_until(lambda: _works_alone(cluster, master), 20, 0.1)
+            _write_commits(master, 10)
+        finally:
+            slave.say(["systemctl", "unmask", "--runtime", "postgresql@15-main"])
+        _becomes_whole(cluster, master)

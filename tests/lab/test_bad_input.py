@@ -119,6 +119,8 @@ def test_junk_is_no_key(bare: Lab, key: str) -> None:
 def test_a_slave_with_the_masters_name_is_refused(bare: Lab) -> None:
     """Equal host names are refused with a hint, and the master stays as it is (C5)."""
     options = [word for pair in _GOOD.items() for word in pair]
+    for code in ("dns-silent", "clock-not-in-step", "mail-not-accepted", "fax-not-set-up"):
+        options += ["--override", code]
     done = bare.run("exec", "node1", "--", "ishmael", "setup-master", *options, "--yes", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     key = bare.sh("node1", "ishmael setup-master --show-key")
@@ -143,6 +145,22 @@ def test_a_wrong_corosync_key_is_named_before_the_slave_is_touched(bare: Lab) ->
         bare.sh("node1", "cp -p /root/authkey /etc/corosync/authkey; rm /root/authkey")
     assert returned == 5
     assert hints.get("corosync-key-wrong"), hints
+
+
+def test_what_a_phone_system_needs_is_named_item_by_item(bare: Lab) -> None:
+    """DNS, clock, mail and fax of a bare node are looked at, and each that does not work is a finding to override (S4)."""
+    bare.sh("node2", "cp -p /etc/resolv.conf /root/resolv.conf; echo nameserver 127.0.0.9 > /etc/resolv.conf")
+    try:
+        done = bare.run("exec", "node2", "--", "ishmael", "setup-master", *_words(), "--dry-run", "--json")
+    finally:
+        bare.sh("node2", "cat /root/resolv.conf > /etc/resolv.conf")
+    findings = {found["code"]: found for found in json.loads(done.stdout)["findings"]}
+    assert {"dns-silent", "mail-not-accepted"} <= set(findings), findings
+    assert all(findings[code]["overridable"] for code in ("dns-silent", "mail-not-accepted"))
+
+
+def _words() -> list[str]:
+    return [word for pair in _GOOD.items() for word in pair]
 
 
 def test_the_lab_needs_root() -> None:

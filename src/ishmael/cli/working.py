@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ishmael.cli import show
+from ishmael.cli.client import Api
 from ishmael.cli.follow import Wish, do
 from ishmael.words import places
 from ishmael.words.errors import RequestRefused
@@ -48,12 +49,22 @@ def setup_master(
     phone_ip: Annotated[str | None, typer.Option(help="Own telephone address, if the interface has several.")] = None,
     internal_ip: Annotated[str | None, typer.Option(help="Own internal address, if the interface has several.")] = None,
     show_key: Annotated[bool, typer.Option("--show-key", help="Only print the key to paste on the slave.")] = False,
+    show_join_code: Annotated[
+        bool, typer.Option("--show-join-code", help="Only print the join code: all a slave needs, in one paste.")
+    ] = False,
     yes: Yes = False,
     dry_run: DryRun = False,
     override: Override = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make this node the master of a new cluster; prints the SSH key for the slave."""
+    """Make this node the master of a new cluster; prints the SSH key and the join code for the slave."""
+    if show_join_code:
+        told = Api().post("/join-code", {})
+        if as_json:
+            show.print_json(told)
+        else:
+            print(told["join_code"])
+        return
     if show_key:
         key = _cluster_key()
         if as_json:
@@ -71,6 +82,9 @@ def setup_master(
         "phone_ip": phone_ip, "internal_ip": internal_ip,
     }  # fmt: skip
     _do("setup-master", arguments, yes=yes, dry_run=dry_run, override=override, as_json=as_json)
+    if not (dry_run or as_json):
+        print("Paste this on the other machine (ishmael prepare-slave --join ...), then here: ishmael add-slave")
+        print(Api().post("/join-code", {})["join_code"])
 
 
 def _cluster_key() -> str:
@@ -86,29 +100,44 @@ def _cluster_key() -> str:
 
 
 def prepare_slave(
-    key: Annotated[str, typer.Option(help="The master's SSH public key, in quotes; - reads standard input.")],
+    key: Annotated[
+        str | None, typer.Option(help="The master's SSH public key, in quotes; - reads standard input.")
+    ] = None,
+    join: Annotated[
+        str | None, typer.Option(help="The master's join code instead of its key; - reads standard input.")
+    ] = None,
     yes: Yes = False,
     dry_run: DryRun = False,
     override: Override = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let a master add this node as its slave: paste the key that setup-master printed."""
-    if key == "-":
-        key = typer.get_text_stream("stdin").read()
-    _do("prepare-slave", {"key": key}, yes=yes, dry_run=dry_run, override=override, as_json=as_json)
+    """Let a master add this node as its slave: paste the key or the join code that setup-master printed."""
+    if (key is None) == (join is None):
+        raise typer.BadParameter("give either --key or --join")
+    pasted = key if join is None else join
+    if pasted == "-":
+        pasted = typer.get_text_stream("stdin").read()
+    _do(
+        "prepare-slave",
+        {"key" if join is None else "join": pasted},
+        yes=yes,
+        dry_run=dry_run,
+        override=override,
+        as_json=as_json,
+    )
 
 
 def add_slave(
     *,
-    name: Annotated[str, typer.Option(help="The slave's host name.")],
-    phone_ip: Annotated[str, typer.Option(help="Its own address on the telephone network.")],
-    internal_ip: Annotated[str, typer.Option(help="Its address on the internal cable.")],
+    name: Annotated[str | None, typer.Option(help="The slave's host name.")] = None,
+    phone_ip: Annotated[str | None, typer.Option(help="Its own address on the telephone network.")] = None,
+    internal_ip: Annotated[str | None, typer.Option(help="Its address on the internal cable.")] = None,
     yes: Yes = False,
     dry_run: DryRun = False,
     override: Override = None,
     as_json: AsJson = False,
 ) -> None:
-    """On the master: check a prepared node and add it as the slave."""
+    """On the master: check a prepared node and add it as the slave; one prepared by join code is found by itself."""
     arguments = {"name": name, "phone_ip": phone_ip, "internal_ip": internal_ip}
     _do("add-slave", arguments, yes=yes, dry_run=dry_run, override=override, as_json=as_json)
 
@@ -138,9 +167,25 @@ def failover(yes: Yes = False, dry_run: DryRun = False, override: Override = Non
     _do("failover", {}, yes=yes, dry_run=dry_run, override=override, as_json=as_json)
 
 
-def reset(yes: Yes = False, dry_run: DryRun = False, override: Override = None, as_json: AsJson = False) -> None:
+def reset(
+    *,
+    take_cluster_ip: Annotated[
+        bool, typer.Option("--take-cluster-ip", help="Hold the cluster IP as an own address, if nobody else does.")
+    ] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    override: Override = None,
+    as_json: AsJson = False,
+) -> None:
     """Make this node a stand-alone machine again: all cluster settings go, its data stays."""
-    _do("reset", {}, yes=yes, dry_run=dry_run, override=override, as_json=as_json)
+    _do(
+        "reset",
+        {"take_cluster_ip": take_cluster_ip or None},
+        yes=yes,
+        dry_run=dry_run,
+        override=override,
+        as_json=as_json,
+    )
 
 
 def add_to(app: typer.Typer) -> None:
@@ -159,9 +204,15 @@ def add_to(app: typer.Typer) -> None:
         "ishmael setup-master --cluster-ip 192.168.1.10 --phone-nic eth0 --internal-nic eth1 --reference 192.168.1.1",
         "ishmael setup-master --show-key",
     )
-    hang(prepare_slave, "ishmael prepare-slave --key 'ssh-ed25519 AAAA... ishmael-cluster'")
-    hang(add_slave, "ishmael add-slave --name pbx2 --phone-ip 192.168.1.12 --internal-ip 10.255.0.2")
+    hang(
+        prepare_slave,
+        "ishmael prepare-slave --join ishmael-join-1-...",
+        "ishmael prepare-slave --key 'ssh-ed25519 AAAA... ishmael-cluster'",
+    )
+    hang(
+        add_slave, "ishmael add-slave", "ishmael add-slave --name pbx2 --phone-ip 192.168.1.12 --internal-ip 10.255.0.2"
+    )
     hang(remove_slave, "ishmael remove-slave --dry-run")
     hang(re_add, "ishmael re-add --yes --json")
     hang(failover, "ishmael failover --dry-run", "ishmael failover --yes")
-    hang(reset, "ishmael reset --dry-run")
+    hang(reset, "ishmael reset --dry-run", "ishmael reset --take-cluster-ip --yes")

@@ -9,8 +9,10 @@ from ishmael.manager.ports.events import Events
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.story import stories
 from ishmael.manager.works import machine
+from ishmael.manager.works.join_code import make_join_code
+from ishmael.manager.works.joining import standing_as_master
 from ishmael.words import places
-from ishmael.words.errors import IshmaelError
+from ishmael.words.errors import IshmaelError, RequestRefused, refusal
 from ishmael.words.status import status_object
 
 EVENTS_SCHEMA = 1
@@ -57,6 +59,21 @@ class Look:
         """The cluster's SSH public key, to be pasted on the node that shall become slave; null without a cluster."""
         raw = self._hands.files.read(places.CLUSTER_KEY_PUBLIC)
         return {"schema": EVENTS_SCHEMA, "public_key": raw.decode().strip() if raw else None}
+
+    def join_code(self) -> dict[str, Any]:
+        """The join code of this master, made when there is none.
+
+        Raises:
+            RequestRefused: this node is no master that waits for a slave.
+        """
+        settings, own, findings = standing_as_master(self._hands)
+        if settings is None or own is None or findings:
+            raise refusal(findings)
+        if settings.peer_of(own.id) is not None:
+            hint = "To bring it back: `ishmael re-add`. For another machine: `ishmael remove-slave` first."
+            raise RequestRefused("has-a-slave", "This cluster has a slave already.", hint)
+        code = make_join_code(self._hands, settings, own)
+        return {"schema": EVENTS_SCHEMA, "join_code": code.text()}
 
     def events(self, limit: int) -> dict[str, Any]:
         """The newest events, oldest of them first."""

@@ -9,6 +9,8 @@ SSH_DIRECTORY = "/etc/ishmael/ssh"
 CLUSTER_KEY = "/etc/ishmael/ssh/id_ed25519"
 CLUSTER_KEY_PUBLIC = "/etc/ishmael/ssh/id_ed25519.pub"
 KNOWN_HOSTS = "/etc/ishmael/ssh/known_hosts"
+JOIN_SECRET = "/etc/ishmael/join-secret"  # noqa: S105 - where it is, not what
+TAKEN_ADDRESS = "/etc/ishmael/taken-address"
 AUTHORIZED_KEYS = "/root/.ssh/authorized_keys"
 COROSYNC_CONF = "/etc/corosync/corosync.conf"
 COROSYNC_KEY = "/etc/corosync/authkey"
@@ -42,3 +44,6 @@ WEB_USER = "ishmael-web"
 
 KEY_MARK = "ishmael-cluster"
 """Last word of the line in ``authorized_keys`` that is ours."""
+
+JOIN_MARK = "ishmael-join-"
+"""How a join code begins; what begins so carries a secret and is never shown again."""

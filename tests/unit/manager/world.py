@@ -13,6 +13,7 @@ from ishmael.manager.ports.database import Pairing
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.ports.network import Nic, Route
 from ishmael.manager.ports.node import KeyPair, Peer
+from ishmael.manager.ports.surroundings import Service
 from ishmael.words import errors, places
 from ishmael.words.database import Database
 from ishmael.words.errors import HostFault, PeerFault, RequestRefused
@@ -186,6 +187,21 @@ class MemoryCopies:
         return Copied(0, "")
 
 
+class MemorySurroundings:
+    """Everything works, and nobody telephones, until a test says otherwise."""
+
+    def __init__(self) -> None:
+        self.broken: set[str] = set()
+        self.up: int | None = 0
+
+    def services(self) -> tuple[Service, ...]:
+        items = ("dns", "clock", "mail", "fax")
+        return tuple(Service(item, item not in self.broken, "it was looked at") for item in items)
+
+    def calls(self) -> int | None:
+        return self.up
+
+
 class VirtualClock:
     """Time passes only when somebody sleeps."""
 
@@ -245,6 +261,7 @@ class Machine:
         self.keys, self.host, self.keeper = MemoryKeys(), MemoryHost(self.name), MemoryKeeper(self)
         self.corosync = MemoryCorosync(self)
         self.database = MemoryDatabases()
+        self.surroundings = MemorySurroundings()
         self.files.write(
             "/etc/ssh/ssh_host_ed25519_key.pub", f"{HOST_KEYS[self.name]} root@{self.name}\n".encode(), 0o644
         )
@@ -263,6 +280,7 @@ class Machine:
             self.files, self.keeper, self.services, self.network, MemoryNode(self), self.keys, self.corosync,
             self.host, self.world.clock, self.database,
             MemoryCopies(),
+            surroundings=self.surroundings,
         )  # fmt: skip
 
     @property
@@ -421,6 +439,9 @@ class MemoryNode:
     def host_key(self, address: str) -> str | None:
         found = self._at(address)
         return HOST_KEYS[found.name] if found else None
+
+    def host_keys(self, addresses: Sequence[str]) -> Mapping[str, str]:
+        return {address: key for address in addresses if (key := self.host_key(address)) is not None}
 
     def ask(
         self, peer: Peer, op: str, arguments: Mapping[str, Any] | None = None, limit_s: float = 20.0

@@ -113,6 +113,11 @@ def _add_looking(app: FastAPI, look: Look) -> None:
         """The cluster's SSH public key, to be pasted on the node that shall become slave."""
         return look.cluster_key()
 
+    @app.post(f"{PREFIX}/join-code", tags=["look"])
+    def join_code() -> dict[str, Any]:
+        """All a slave needs, in one paste. It carries a secret, so it is only for those who may change something."""
+        return look.join_code()
+
     @app.get(f"{PREFIX}/events", tags=["look"])
     def events(limit: Annotated[int, Query(ge=1, le=10000)] = 100) -> dict[str, Any]:
         """What happened on both nodes, each with its why; oldest first."""

@@ -14,6 +14,7 @@ from ishmael.manager.door import database, files, web
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.works import machine
 from ishmael.manager.works.corosync_conf import KEY_BYTES
+from ishmael.manager.works.join_code import own_secret, proof
 from ishmael.manager.works.reset import leave
 from ishmael.manager.works.ssh_keys import PublicKey, read_public_key
 from ishmael.words import places
@@ -25,6 +26,7 @@ from ishmael.words.settings import settings_from_toml
 DOOR_SCHEMA = 1
 _SERVING = (Role.MASTER, Role.TAKING, Role.HANDING)
 _TEXT_MAX = 65536
+_NONCE_MAX = 64
 Ask = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
@@ -163,7 +165,15 @@ class Door:
             "missing_units": machine.missing_units(hands, units),
             "role": machine.keeper_role(hands),
             "cluster": cluster,
+            "proof": self._proof(arguments.get("nonce")),
         }
+
+    def _proof(self, nonce: Any) -> str:
+        """That this machine was prepared with the join code; empty when it was not, or nobody asks."""
+        secret, host_key = own_secret(self._hands), machine.own_host_key(self._hands)
+        if secret is None or host_key is None or not isinstance(nonce, str) or not 0 < len(nonce) <= _NONCE_MAX:
+            return ""
+        return proof(secret, nonce, host_key, self._hands.host.name())
 
     def _public_key(self) -> str:
         try:

@@ -12,6 +12,7 @@ from ishmael.manager.drivers.postgres import Postgres
 from ishmael.manager.drivers.rsync import Rsync
 from ishmael.manager.drivers.services import Systemd
 from ishmael.manager.drivers.ssh import OpenSshKeys, SshNode
+from ishmael.manager.drivers.surroundings import SeenSurroundings
 from ishmael.manager.ports.hands import Hands
 
 
@@ -29,4 +30,5 @@ def real_hands() -> Hands:
         clock=SystemClock(),
         database=Postgres(),
         copies=Rsync(),
+        surroundings=SeenSurroundings(),
     )

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,17 @@ class SshNode:
 
     def host_key(self, address: str) -> str | None:
         """The ed25519 host key shown at this address."""
-        done = run(["ssh-keyscan", "-T", str(_CONNECT_S), "-t", "ed25519", "--", address], limit_s=4 * _CONNECT_S)
+        return self.host_keys([address]).get(address)
+
+    def host_keys(self, addresses: Sequence[str]) -> Mapping[str, str]:
+        """The host keys shown at these addresses; ssh-keyscan(1) asks them side by side."""
+        done = run(["ssh-keyscan", "-T", str(_CONNECT_S), "-t", "ed25519", "--", *addresses], limit_s=8 * _CONNECT_S)
+        found = {}
         for line in done.stdout.decode(errors="replace").splitlines():
             words = line.split()
             if len(words) == 3 and words[1] == "ssh-ed25519":
-                return f"{words[1]} {words[2]}"
-        return None
+                found[words[0]] = f"{words[1]} {words[2]}"
+        return found
 
     def ask(
         self, peer: Peer, op: str, arguments: Mapping[str, Any] | None = None, limit_s: float = 20.0

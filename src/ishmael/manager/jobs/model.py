@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from ishmael.words import places
 from ishmael.words.errors import Finding, IshmaelError
 
 JOB_SCHEMA = 1
@@ -117,7 +118,7 @@ class Job:
             "step_number": self.step,
             "steps": self.steps,
             "progress": self.progress,
-            "arguments": dict(self.arguments),
+            "arguments": {name: _shown(value) for name, value in self.arguments.items()},
             "override": list(self.override),
             "findings": [asdict(finding) for finding in self.findings],
             "error": dict(self.error) if self.error else None,
@@ -128,6 +129,12 @@ class Job:
             "created_at": self.created_at,
             "ended_at": self.ended_at or None,
         }
+
+
+def _shown(value: Any) -> Any:
+    """An argument as everybody may see it."""
+    secret = isinstance(value, str) and value.strip().startswith(places.JOIN_MARK)
+    return f"{places.JOIN_MARK}..." if secret else value
 
 
 def error_mapping(error: BaseException) -> dict[str, Any]:

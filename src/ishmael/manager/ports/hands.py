@@ -14,6 +14,7 @@ from ishmael.manager.ports.keeper import Keeper
 from ishmael.manager.ports.network import Network
 from ishmael.manager.ports.node import Keys, Node
 from ishmael.manager.ports.services import Services
+from ishmael.manager.ports.surroundings import Surroundings
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +32,4 @@ class Hands:
     clock: Clock
     database: Databases
     copies: Copies
+    surroundings: Surroundings

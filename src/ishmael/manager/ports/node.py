@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -33,6 +33,10 @@ class Node(Protocol):
 
     def host_key(self, address: str) -> str | None:
         """The ed25519 host key shown at this address (``ssh-ed25519 AAAA...``), or None when no SSH server answers."""
+        ...
+
+    def host_keys(self, addresses: Sequence[str]) -> Mapping[str, str]:
+        """The host keys of those of these addresses where an SSH server answers, all asked at once."""
         ...
 
     def ask(

@@ -11,6 +11,8 @@ from ishmael.manager.works.copying import Copying
 from ishmael.manager.works.database_steps import DatabaseSteps
 from ishmael.manager.works.joining import Joining, standing_as_master
 from ishmael.manager.works.meeting import Meeting, Wanted
+from ishmael.manager.works.scouting import scout
+from ishmael.words import places
 from ishmael.words.errors import Finding
 
 
@@ -19,7 +21,7 @@ class AddSlave:
 
     Args:
         hands: ports to look and act with.
-        raw: name, phone_ip and internal_ip of the prepared node.
+        raw: name, phone_ip and internal_ip of the prepared node; or none, then it is found by the join code.
         notes: what the job remembers.
     """
 
@@ -30,8 +32,12 @@ class AddSlave:
     def __init__(self, hands: Hands, raw: Mapping[str, Any], notes: Notes) -> None:
         given = Arguments(raw)
         self._hands, self._notes = hands, notes
-        self._name, self._phone_ip = given.text("name"), given.text("phone_ip")
-        self._internal_ip = given.text("internal_ip")
+        self._name, self._phone_ip = given.text("name", ""), given.text("phone_ip", "")
+        self._internal_ip = given.text("internal_ip", "")
+        if self._name or self._phone_ip or self._internal_ip:
+            # Typed, so typed whole; all left out: the node is found by the join code.
+            self._name, self._phone_ip = given.text("name"), given.text("phone_ip")
+            self._internal_ip = given.text("internal_ip")
         given.close()
         self._joining = Joining(hands, notes)
         self._database = DatabaseSteps(hands, notes, self._joining)
@@ -48,13 +54,19 @@ class AddSlave:
             message = f"This cluster has a slave already: {other.name if other else '?'}."
             hint = "To bring it back: `ishmael re-add`. For another machine: `ishmael remove-slave` first."
             return [Finding("", "has-a-slave", message, hint)]
-        wanted = Wanted(2 if own.id == 1 else 1, self._name, self._phone_ip, self._internal_ip)
+        found = {"name": self._name, "phone_ip": self._phone_ip, "internal_ip": self._internal_ip}
+        if not self._name:
+            found, findings = scout(self._hands, settings, own)
+            if findings:
+                return findings
+        wanted = Wanted(2 if own.id == 1 else 1, **found)
         meeting = Meeting(self._hands, settings, own, wanted, pinned=None)
         met = meeting.meet()
         if met is not None:
             nodes = tuple(sorted((own, met.node), key=lambda node: node.id))
             self._joining.remember(settings, settings.changed(nodes=nodes), own, met)
             self._facts = {
+                **found, "found_by_join_code": not self._name,
                 "host_key_fingerprint": met.fingerprint, "phone_nic": met.node.phone_nic,
                 "internal_nic": met.node.internal_nic, "version": met.hello["version"],
             }  # fmt: skip
@@ -83,7 +95,11 @@ class AddSlave:
             Step("start the slave's keeper", join.takes_part, join.start_keeper),
             Step("admit the slave", join.is_admitted, join.admit, join.dismiss),
             Step("wait until the slave is fit", join.is_fit, join.await_fit),
+            Step("spend the join code", self._is_spent, lambda: self._hands.files.remove(places.JOIN_SECRET)),
         ]
+
+    def _is_spent(self) -> bool:
+        return self._hands.files.read(places.JOIN_SECRET) is None
 
     def result(self) -> Mapping[str, Any]:
         """Who was added."""

@@ -110,6 +110,15 @@ class Arguments:
             return default or ""
         return self._one(name, value)
 
+    def flag(self, name: str) -> bool:
+        """Yes or no; no when it is not given."""
+        self._known.add(name)
+        value = self._raw.get(name, False)
+        if not isinstance(value, bool):
+            self._find(name, "not-a-flag", f"{name} is neither true nor false.", "Give true or false.")
+            return False
+        return value
+
     def texts(self, name: str) -> tuple[str, ...]:
         """A list of texts; empty when none is given."""
         self._known.add(name)

@@ -61,7 +61,11 @@ class Failover:
         """What will happen."""
         if self._notes.get("to") is None:
             return {}
-        return {"to": self._notes.get("to"), "then": "the master of now waits in standby until it is re-added"}
+        facts = {"to": self._notes.get("to"), "then": "the master of now waits in standby until it is re-added"}
+        calls = None if self._notes.get("to_here") else self._hands.surroundings.calls()
+        if self._notes.get("to_here"):
+            return {**facts, "calls": "all calls are cut; see their number on the master"}
+        return {**facts, "calls": "how many are up is not known" if calls is None else f"{calls} up; they are cut"}
 
     def steps(self) -> Sequence[Step]:
         """The steps in their order; the keeper undoes a hand-over that does not succeed by itself."""

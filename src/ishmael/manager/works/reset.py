@@ -9,8 +9,9 @@ from ishmael.manager.accounts import AccountsBook
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.works import machine
 from ishmael.manager.works.base import Arguments, Notes, Step
+from ishmael.manager.works.taking import Taken, cluster_ip_taken
 from ishmael.words import places
-from ishmael.words.errors import Finding, IshmaelError
+from ishmael.words.errors import Finding, IshmaelError, RequestRefused
 from ishmael.words.roles import Role
 
 
@@ -19,33 +20,53 @@ class Reset:
 
     Args:
         hands: ports to look and act with.
-        raw: no arguments.
+        raw: optional take_cluster_ip: go on serving the telephones at the cluster IP, as this machine's own address.
         notes: what the job remembers.
     """
 
     name = "reset"
 
     def __init__(self, hands: Hands, raw: Mapping[str, Any], notes: Notes) -> None:
-        Arguments(raw).close()
+        given = Arguments(raw)
         self._hands, self._notes = hands, notes
+        self._take = given.flag("take_cluster_ip")
+        given.close()
 
     def check(self) -> list[Finding]:
         """All findings; nothing is touched."""
         hands = self._hands
         if hands.files.read(places.SETTINGS) is None and machine.our_authorized_line(hands) is None:
             return [Finding("", "not-set-up", "This node is not part of a cluster.", "There is nothing to reset.")]
+        findings = self._check_taking() if self._take else []
         try:
             seen = hands.keeper.status()
         except IshmaelError as error:
-            return [Finding("", error.code, error.message, error.hint, whose=error.whose)]
+            return [*findings, Finding("", error.code, error.message, error.hint, whose=error.whose)]
         peer = seen.get("peer") or {}
         if seen.get("role") == Role.MASTER and peer.get("online"):
             message = f"{peer.get('name')} is in this cluster and would be left behind without its master."
-            return [Finding("", "slave-left-behind", message, "Better remove it first: `ishmael remove-slave`.", True)]
+            return [
+                *findings,
+                Finding("", "slave-left-behind", message, "Better remove it first: `ishmael remove-slave`.", True),
+            ]
         if peer.get("online") and peer.get("role") == Role.MASTER:
             message = f"The master {peer.get('name')} serves; it would go on without a slave."
-            return [Finding("", "master-alive", message, "Better do this on the master: `ishmael remove-slave`.", True)]
-        return []
+            return [
+                *findings,
+                Finding("", "master-alive", message, "Better do this on the master: `ishmael remove-slave`.", True),
+            ]
+        return findings
+
+    def _check_taking(self) -> list[Finding]:
+        settings = machine.read_settings(self._hands)
+        own = settings.named(self._hands.host.name()) if settings else None
+        if settings is None or own is None:
+            message = "This node knows no cluster IP that it could take."
+            return [Finding("take_cluster_ip", "no-cluster-ip", message, "Reset it without taking the address.")]
+        taken = Taken(settings.cluster_ip, settings.phone_prefix, own.phone_nic)
+        self._notes.put("taken", taken.text())
+        holder = taken.holder(self._hands)
+        return [] if holder is None else [cluster_ip_taken(taken, holder)]
 
     def facts(self) -> Mapping[str, Any]:
         """What will be gone and what stays."""
@@ -53,7 +74,24 @@ class Reset:
 
     def steps(self) -> Sequence[Step]:
         """The steps in their order. None is undone: a reset goes on to its end."""
-        return leave(self._hands, keep_door=False)
+        steps = leave(self._hands, keep_door=False)
+        if self._take:
+            steps.append(Step("take the cluster IP as an own address", self._taken, self._take_it))
+        return steps
+
+    def _wanted(self) -> Taken:
+        return Taken.from_text(str(self._notes.get("taken")))
+
+    def _taken(self) -> bool:
+        return self._wanted().is_held(self._hands)
+
+    def _take_it(self) -> None:
+        taken = self._wanted()
+        holder = taken.holder(self._hands)
+        if holder is not None:
+            found = cluster_ip_taken(taken, holder)
+            raise RequestRefused(found.code, found.message, found.hint)
+        taken.take(self._hands)
 
     def result(self) -> Mapping[str, Any]:
         """What this node is now."""
@@ -68,11 +106,13 @@ def leave(hands: Hands, *, keep_door: bool) -> list[Step]:
         keep_door: the master may add this node again; else its key is shut out.
     """
 
+    keys = (places.CLUSTER_KEY, places.CLUSTER_KEY_PUBLIC, places.KNOWN_HOSTS, places.JOIN_SECRET)
+
     def gone(*paths: str) -> bool:
         return all(hands.files.read(path) is None for path in paths)
 
     def remove_keys() -> None:
-        for path in (places.CLUSTER_KEY, places.CLUSTER_KEY_PUBLIC, places.KNOWN_HOSTS):
+        for path in keys:
             hands.files.remove(path)
 
     def forgotten() -> bool:
@@ -90,7 +130,7 @@ def leave(hands: Hands, *, keep_door: bool) -> list[Step]:
         ),
         Step(
             "remove the cluster's SSH key",
-            lambda: gone(places.CLUSTER_KEY, places.CLUSTER_KEY_PUBLIC, places.KNOWN_HOSTS),
+            lambda: gone(*keys),
             remove_keys,
         ),
         Step(

@@ -13,6 +13,7 @@ from ishmael.manager.works import machine
 from ishmael.manager.works.base import Arguments, Notes, Step, wait_until
 from ishmael.manager.works.corosync_conf import KEY_BYTES, corosync_conf
 from ishmael.manager.works.database import check_database, pairing, wanted_by
+from ishmael.manager.works.preconditions import check_preconditions
 from ishmael.manager.works.ssh_keys import PublicKey, known_hosts, read_public_key
 from ishmael.words import places
 from ishmael.words.errors import Finding, HostFault, IshmaelError
@@ -60,7 +61,7 @@ class SetUpMaster:
                 )
             ]  # fmt: skip
         nics = {nic.name: nic for nic in self._hands.network.nics()}
-        findings = self._check_nics(nics) + self._check_machine()
+        findings = self._check_nics(nics) + self._check_machine() + check_preconditions(self._hands)
         settings = self._settings(nics)
         if settings is None:
             return findings + self._check_address_alone(nics)
@@ -94,7 +95,10 @@ class SetUpMaster:
         if owner is None:
             return []
         message = f"The cluster IP {self._cluster_ip} is this node's own address on {owner}."
-        hint = "The cluster IP is a third address beside the two nodes' own: choose a free one."
+        hint = (
+            "The cluster IP is a third address beside the two nodes' own: choose a free one. If a reset left it here: "
+            "ishmael-reset-cluster --give-up-cluster-ip"
+        )
         return [Finding("cluster_ip", "nodes-own-address", message, hint)]
 
     def _check_nics(self, nics: Mapping[str, Nic]) -> list[Finding]:
@@ -326,6 +330,7 @@ class SetUpMaster:
         self._hands.files.write(places.CLUSTER_KEY_PUBLIC, pair.public.strip().encode() + b"\n", 0o644)
 
     def _remove_key(self) -> None:
+        self._hands.files.remove(places.JOIN_SECRET)
         self._hands.files.remove(places.CLUSTER_KEY_PUBLIC)
         self._hands.files.remove(places.CLUSTER_KEY)
 

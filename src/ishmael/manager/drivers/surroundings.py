@@ -1,0 +1,128 @@
+"""Looking at the services beside the cluster: DNS (RFC 1035), the clock, SMTP (RFC 5321), HylaFAX, Asterisk's calls."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import struct
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from ishmael.manager.drivers.programs import run, words_of
+from ishmael.manager.ports.surroundings import Service
+from ishmael.words.errors import HostFault
+
+_LIMIT_S = 2.0
+_SERVERS_MAX = 3
+RESOLV_CONF = "/etc/resolv.conf"
+_HYLAFAX = ("/etc/hylafax/config", "/var/spool/hylafax/etc/config")
+_SMTP_PORT = 25
+
+
+class SeenSurroundings:
+    """The real ones.
+
+    Args:
+        resolv_conf: where the name servers stand (resolv.conf(5)).
+        mail: host and port of the mail server of this machine.
+        fax: files of which one is there when the fax server was set up.
+    """
+
+    def __init__(
+        self,
+        resolv_conf: str = RESOLV_CONF,
+        mail: tuple[str, int] = ("127.0.0.1", _SMTP_PORT),
+        fax: tuple[str, ...] = _HYLAFAX,
+    ) -> None:
+        self._resolv_conf, self._mail_at, self._fax_files = resolv_conf, mail, fax
+
+    def services(self) -> tuple[Service, ...]:
+        """All four, side by side: none waits for another's silence."""
+        looks = (self._dns, self._clock, self._mail, self._fax)
+        with ThreadPoolExecutor(len(looks)) as pool:
+            return tuple(pool.map(lambda look: look(), looks))
+
+    def _dns(self) -> Service:
+        try:
+            lines = Path(self._resolv_conf).read_text(errors="replace").splitlines()
+        except OSError:
+            lines = []
+        words = [line.split() for line in lines]
+        servers = [each[1] for each in words if len(each) > 1 and each[0] == "nameserver"][:_SERVERS_MAX]
+        if not servers:
+            return Service("dns", False, f"{self._resolv_conf} names no name server")
+        answering = next((server for server in servers if _answers_dns(server)), None)
+        said = f"none of {', '.join(servers)} answers" if answering is None else f"{answering} answers"
+        return Service("dns", answering is not None, said)
+
+    @staticmethod
+    def _clock() -> Service:
+        try:
+            done = run(["chronyc", "-c", "tracking"], limit_s=5)
+            fields = done.stdout.decode(errors="replace").strip().split(",")
+            if done.returncode == 0 and len(fields) > 13:
+                good = fields[13] == "Normal" and fields[2] not in ("", "0")
+                return Service("clock", good, "chrony is in step" if good else "chrony is not in step with any server")
+        except HostFault:
+            pass
+        try:
+            done = run(["timedatectl", "show", "--property=NTPSynchronized", "--value"], limit_s=5)
+        except HostFault as error:
+            return Service("clock", False, error.message.rstrip("."))
+        good = done.stdout.strip() == b"yes"
+        return Service("clock", good, "it is in step" if good else "no NTP service keeps it in step")
+
+    def _mail(self) -> Service:
+        host, port = self._mail_at
+        try:
+            with socket.create_connection((host, port), timeout=_LIMIT_S) as wire, wire.makefile("rb") as lines:
+                wire.settimeout(_LIMIT_S)
+                greeting = lines.readline(1000)
+                wire.sendall(b"EHLO localhost\r\n")
+                answer = lines.readline(1000)
+                wire.sendall(b"QUIT\r\n")
+        except OSError as error:
+            return Service("mail", False, f"no mail server answers at {host} port {port} ({error.strerror or error})")
+        good = greeting.startswith(b"220") and answer.startswith(b"250")
+        said = (
+            "the mail server takes mail" if good else f"the mail server says {answer[:60].decode(errors='replace')!r}"
+        )
+        return Service("mail", good, said)
+
+    def _fax(self) -> Service:
+        found = next((path for path in self._fax_files if Path(path).exists()), None)
+        return Service("fax", found is not None, f"{found} is there" if found else "the fax server was never set up")
+
+    def calls(self) -> int | None:
+        """As ``core show channels count`` says."""
+        try:
+            done = run(["asterisk", "-rx", "core show channels count"], limit_s=5)
+        except HostFault:
+            return None
+        if done.returncode:
+            return None
+        return read_calls(done.stdout.decode(errors="replace") or words_of(done))
+
+
+def read_calls(text: str) -> int | None:
+    """The number before ``active call(s)``, or None."""
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) >= 3 and words[1] == "active" and words[2].startswith("call") and words[0].isdigit():
+            return int(words[0])
+    return None
+
+
+def _answers_dns(server: str) -> bool:
+    """Ask for the root's name servers; any answer with our number counts, for a server without the Internet answers too."""
+    number = secrets.token_bytes(2)
+    question = number + struct.pack(">HHHHH", 0x0100, 1, 0, 0, 0) + b"\0" + struct.pack(">HH", 2, 1)
+    family = socket.AF_INET6 if ":" in server else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as wire:
+            wire.settimeout(_LIMIT_S)
+            wire.connect((server, 53))
+            wire.send(question)
+            return wire.recv(4096)[:2] == number
+    except OSError:
+        return False

@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 
 import typer
 
-from ishmael.cli import looking, salvage, users, working
+from ishmael.cli import looking, salvage, services, users, working
 from ishmael.cli.main import PLUG_INS
 
 
@@ -32,3 +32,4 @@ looking.add_to(app)
 working.add_to(app)
 salvage.add_to(app)
 app.add_typer(users.user)
+services.add_to(app)

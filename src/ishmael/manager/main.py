@@ -14,9 +14,10 @@ from pathlib import Path
 import uvicorn
 
 from ishmael.manager.accounts import AccountsBook
-from ishmael.manager.api import data
+from ishmael.manager.api import data, services
 from ishmael.manager.api.app import make_app
 from ishmael.manager.api.callers import OnlyKnownCallers, PeerCredentialProtocol
+from ishmael.manager.appliance.following import ServicesFollow
 from ishmael.manager.certificate import CertificateBook
 from ishmael.manager.data.files import FilesFollow
 from ishmael.manager.data.salvage import Salvage
@@ -98,9 +99,10 @@ def serve(api_socket: str, jobs: str) -> None:
     runner = Runner(journal, works, cluster_lock)
     book = AccountsBook(hands.files)
     files = FilesFollow(hands, hands.copies, Rsyncd(), Inotify)
-    tasks = Tasks([files, WebFollow(hands, book, CertificateBook(hands.files))])
+    tasks = Tasks([files, ServicesFollow(hands, cluster_lock), WebFollow(hands, book, CertificateBook(hands.files))])
     look = Look(hands, EventFile(), files.facts)
     app = make_app(Queue(journal, works), journal, look, hands.host.version(), book)
+    services.add_to(app, hands)
     data.add_to(app, hands, Salvage(hands.host.name()))
     app.add_middleware(OnlyKnownCallers)
     door = listen(api_socket)

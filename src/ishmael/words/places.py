@@ -39,6 +39,11 @@ SNAPSHOTS = "/var/lib/ishmael/snapshots"
 HELD = "/var/lib/ishmael/held"
 FILES_STAMP = "/var/lib/ishmael/files-in-step.json"
 
+SERVICES = "/etc/ishmael/services"
+SERVICES_NOTES = "/var/lib/ishmael/services.json"
+SERVICES_BEFORE = "/var/lib/ishmael/services-before.json"
+SERVICES_UNDO = "/var/lib/ishmael/services-undo"
+
 WEB_USER = "ishmael-web"
 """User and group of the web process."""
 

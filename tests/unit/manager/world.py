@@ -202,6 +202,29 @@ class MemorySurroundings:
         return self.up
 
 
+class MemoryPrograms:
+    """Every program is installed, and content with everything but what a test says."""
+
+    def __init__(self) -> None:
+        self.missing: set[str] = set()
+        self.says = ""
+        self.trouble = ("", "")
+        self.looked_at: list[dict[str, bytes]] = []
+
+    def installed(self, path: str) -> bool:
+        return path not in self.missing
+
+    def refusal(self, files: Mapping[str, bytes], commands: Sequence[Sequence[str]], *, quiet: bool) -> str:
+        self.looked_at.append(dict(files))
+        return self.says
+
+    def reload_units(self) -> None:
+        pass
+
+    def login_trouble(self, host: str, port: int, how: str, login: tuple[str, str], *, verify: bool) -> tuple[str, str]:
+        return self.trouble
+
+
 class VirtualClock:
     """Time passes only when somebody sleeps."""
 
@@ -260,7 +283,7 @@ class Machine:
         self.files, self.services, self.network = MemoryFiles(), MemoryServices(), MemoryNetwork(number)
         self.keys, self.host, self.keeper = MemoryKeys(), MemoryHost(self.name), MemoryKeeper(self)
         self.corosync = MemoryCorosync(self)
-        self.database = MemoryDatabases()
+        self.database, self.programs = MemoryDatabases(), MemoryPrograms()
         self.surroundings = MemorySurroundings()
         self.files.write(
             "/etc/ssh/ssh_host_ed25519_key.pub", f"{HOST_KEYS[self.name]} root@{self.name}\n".encode(), 0o644
@@ -280,7 +303,7 @@ class Machine:
             self.files, self.keeper, self.services, self.network, MemoryNode(self), self.keys, self.corosync,
             self.host, self.world.clock, self.database,
             MemoryCopies(),
-            surroundings=self.surroundings,
+            surroundings=self.surroundings, programs=self.programs,
         )  # fmt: skip
 
     @property

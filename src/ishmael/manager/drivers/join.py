@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ishmael.manager.drivers.checkers import Checkers
 from ishmael.manager.drivers.clock import SystemClock
 from ishmael.manager.drivers.corosync import RunningCorosync
 from ishmael.manager.drivers.files import DiskFiles
@@ -31,4 +32,5 @@ def real_hands() -> Hands:
         database=Postgres(),
         copies=Rsync(),
         surroundings=SeenSurroundings(),
+        programs=Checkers(),
     )

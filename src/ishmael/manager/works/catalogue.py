@@ -7,6 +7,7 @@ from typing import Any
 
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.works.add_slave import AddSlave
+from ishmael.manager.works.apply_service import ApplyService
 from ishmael.manager.works.base import Notes, Work, WorkFactory
 from ishmael.manager.works.failover import Failover
 from ishmael.manager.works.prepare_slave import PrepareSlave
@@ -16,9 +17,9 @@ from ishmael.manager.works.reset import Reset
 from ishmael.manager.works.set_up_master import SetUpMaster
 
 _KINDS: tuple[Callable[[Hands, Mapping[str, Any], Notes], Work], ...] = (
-    SetUpMaster, PrepareSlave, AddSlave, RemoveSlave, ReAdd, Failover, Reset,
+    SetUpMaster, PrepareSlave, AddSlave, RemoveSlave, ReAdd, Failover, Reset, ApplyService,
 )  # fmt: skip
-NAMES = ("setup-master", "prepare-slave", "add-slave", "remove-slave", "re-add", "failover", "reset")
+NAMES = ("setup-master", "prepare-slave", "add-slave", "remove-slave", "re-add", "failover", "reset", "apply-service")
 
 
 def catalogue(hands: Hands) -> dict[str, WorkFactory]:

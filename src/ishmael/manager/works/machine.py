@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from ishmael.manager.appliance import kept
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.works.corosync_conf import MARK
 from ishmael.manager.works.ssh_keys import PublicKey, authorized_line, is_ours, with_our_line
@@ -65,11 +66,11 @@ def read_settings(hands: Hands) -> Settings | None:
 
 
 def shipped_profile(hands: Hands, name: str) -> str | None:
-    """The text of the workload profile with this name, or None."""
+    """The text of the workload profile with this name and the units of the services, or None."""
     if not _PROFILE_NAME.fullmatch(name):
         return None
     raw = hands.files.read(f"{places.SHIPPED_PROFILES}/{name}.toml")
-    return None if raw is None else raw.decode(errors="replace")
+    return None if raw is None else kept.with_services(hands, raw.decode(errors="replace"))
 
 
 def profile_units(text: str) -> list[str]:

@@ -1,0 +1,105 @@
+"""Services follow: the task that makes each node's files what the shared settings say, and the profile with them.
+
+Settings come to the slave like other files; here they are checked by the slave's own programs before its files change.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from ishmael.manager.appliance import kept, placing
+from ishmael.manager.appliance.shape import Service
+from ishmael.manager.ports.hands import Hands
+from ishmael.words import places
+from ishmael.words.errors import IshmaelError
+
+log = logging.getLogger(__name__)
+_LOOK_S = 2.0
+
+
+class ServicesFollow:
+    """The task.
+
+    Args:
+        hands: ports.
+        lock: the cluster lock; while a job holds it, nothing is done here.
+    """
+
+    name = "services"
+
+    def __init__(self, hands: Hands, lock: Callable[[], AbstractContextManager[None]]) -> None:
+        self._hands, self._lock = hands, lock
+
+    def run(self, stop: threading.Event) -> None:
+        """Look every two seconds."""
+        while not stop.wait(_LOOK_S):
+            if self.lacking():
+                try:
+                    with self._lock():
+                        self.turn()
+                except IshmaelError as error:
+                    log.info("services: %s", error.message)
+
+    def lacking(self) -> bool:
+        """Something here is not as the settings say."""
+        return any(self._lacks(service) for service in kept.SERVICES.values()) or self._profile_lacks() is not None
+
+    def turn(self) -> None:
+        """Bring this node in step with the settings once."""
+        for service in kept.SERVICES.values():
+            if self._lacks(service):
+                self._bring(service)
+        profile = self._profile_lacks()
+        if profile is not None:
+            self._hands.files.write(places.PROFILE, profile, 0o644)
+            self._hands.keeper.reload()
+            log.info("the workload's units are those of the services now")
+
+    def _lacks(self, service: Service) -> bool:
+        hands = self._hands
+        noted = kept.notes(hands).get(service.about.name, {})
+        if noted.get("refused") == self._mark(service) or kept.changed_by_hand(hands, service):
+            return False
+        if not noted.get("files") and hands.files.read(kept.settings_path(service)) is None:
+            return False
+        try:
+            values = kept.settings(hands, service)
+            files = placing.wanted(service, values, kept.place(hands), kept.secret(hands, service))
+        except IshmaelError as error:
+            self._trouble(service, error.message)
+            return False
+        return not placing.in_place(hands, service, files)
+
+    def _bring(self, service: Service) -> None:
+        hands = self._hands
+        values = kept.settings(hands, service)
+        files = placing.wanted(service, values, kept.place(hands), kept.secret(hands, service))
+        found = placing.objections(hands, service, files)
+        if found:
+            self._trouble(service, found[0].message)
+            return
+        placing.put(hands, service, files)
+        kept.note(hands, service, trouble="", refused="")
+        log.info("%s: its files are as the settings say now", service.about.title)
+        # Outside a cluster nobody but the admin starts a service that may be there only once.
+        if hands.files.read(places.SETTINGS) is not None or not service.about.with_master:
+            placing.switch(hands, service, values, changed=True)
+
+    def _trouble(self, service: Service, said: str) -> None:
+        if kept.notes(self._hands).get(service.about.name, {}).get("trouble") != said:
+            log.warning("%s: %s", service.about.title, said)
+        kept.note(self._hands, service, trouble=said, refused=self._mark(service))
+
+    def _mark(self, service: Service) -> str:
+        return kept.digest(self._hands.files.read(kept.settings_path(service)))
+
+    def _profile_lacks(self) -> bytes | None:
+        """The profile as it should be, when it is not."""
+        raw = self._hands.files.read(places.PROFILE)
+        if raw is None:
+            return None
+        whole = kept.with_services(self._hands, raw.decode(errors="replace")).encode()
+        return whole if whole.strip() != raw.strip() else None

@@ -1,0 +1,207 @@
+"""What lies on disk of the services: settings that both nodes share, and this node's own notes of what it wrote."""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import hashlib
+import ipaddress
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+from ishmael.manager.appliance.dns import Dns
+from ishmael.manager.appliance.fax import Fax
+from ishmael.manager.appliance.mail import Mail
+from ishmael.manager.appliance.ntp import Ntp
+from ishmael.manager.appliance.shape import File, Place, Service, Values, defaults, read
+from ishmael.manager.ports.hands import Hands
+from ishmael.words import places
+from ishmael.words.errors import IshmaelError, RequestRefused
+from ishmael.words.settings import settings_from_toml
+
+SERVICES: Mapping[str, Service] = {each.about.name: each for each in (Dns(), Ntp(), Mail(), Fax())}
+_DEFAULT_ROUTE = "0.0.0.0/0"
+_CAP_SYS_TIME = 25
+_HEAD = "# Written by Ishmael; the same on both nodes. Change it with `ishmael services set`, on the master.\n"
+
+
+def named(name: str) -> Service:
+    """The service of this name.
+
+    Raises:
+        RequestRefused: there is none.
+    """
+    if name not in SERVICES:
+        hint = f"One of: {', '.join(SERVICES)}."
+        raise RequestRefused("no-such-service", f"There is no service {name[:64]!r}.", hint)
+    return SERVICES[name]
+
+
+def settings_path(service: Service) -> str:
+    """Where its settings lie."""
+    return f"{places.SERVICES}/{service.about.name}.toml"
+
+
+def secret_path(service: Service) -> str:
+    """Where its password lies, for root alone."""
+    return f"{places.SERVICES}/{service.about.name}.password"
+
+
+def settings(hands: Hands, service: Service) -> dict[str, Any]:
+    """Its settings; the defaults where there are none.
+
+    Raises:
+        RequestRefused: they are there, but not what Ishmael writes.
+    """
+    raw = hands.files.read(settings_path(service))
+    if raw is None:
+        return defaults(service.about)
+    try:
+        found, findings = read(service.about, tomllib.loads(raw.decode()), {})
+    except (tomllib.TOMLDecodeError, UnicodeError) as error:
+        raise RequestRefused(
+            "service-settings-unreadable",
+            f"{settings_path(service)} is not TOML: {error}.",
+            "Remove it, and set it anew.",
+        ) from error
+    if findings:
+        raise RequestRefused("service-settings-unreadable", findings[0].message, f"See {settings_path(service)}.")
+    return found
+
+
+def to_toml(values: Values) -> bytes:
+    """Settings as they lie on disk; JSON's texts, numbers and lists are TOML's too."""
+    lines = [f"{name} = {json.dumps(list(v) if isinstance(v, tuple) else v)}" for name, v in values.items()]
+    return (_HEAD + "\n".join(lines) + "\n").encode()
+
+
+def secret(hands: Hands, service: Service) -> str:
+    """Its password, or empty."""
+    return (hands.files.read(secret_path(service)) or b"").decode(errors="replace").strip()
+
+
+def place(hands: Hands) -> Place:
+    """Where services run on this node: towards the telephones.
+
+    Raises:
+        RequestRefused: there is no network to serve.
+    """
+    routes = hands.network.routes()
+    default = next((route for route in routes if route.destination == _DEFAULT_ROUTE), None)
+    raw, host_name = hands.files.read(places.SETTINGS), hands.host.name()
+    cap = re.search(rb"^CapBnd:\s*([0-9a-f]+)", hands.files.read("/proc/1/status") or b"", re.MULTILINE)
+    sets_clock = cap is None or bool(int(cap[1], 16) >> _CAP_SYS_TIME & 1)
+    gateway = (default.gateway if default else None) or ""
+    cluster = settings_from_toml(raw.decode()) if raw else None
+    own = cluster.named(host_name) if cluster else None
+    if cluster is not None and own is not None:
+        network = ipaddress.IPv4Interface(f"{own.phone_ip}/{cluster.phone_prefix}").network
+        taken = frozenset({cluster.cluster_ip, *(node.phone_ip for node in cluster.nodes), gateway} - {""})
+        return Place(own.phone_nic, network, cluster.cluster_ip, taken, gateway, host_name, sets_clock)
+    nics = [nic for nic in hands.network.nics() if nic.addresses]
+    nic = next((nic for nic in nics if default and nic.name == default.nic), nics[0] if nics else None)
+    if nic is None:
+        raise RequestRefused("no-network", "No network interface has an address.", "Give one a fixed address first.")
+    first = nic.interfaces[0]
+    return Place(
+        nic.name,
+        first.network,
+        str(first.ip),
+        frozenset({str(first.ip), gateway} - {""}),
+        gateway,
+        host_name,
+        sets_clock,
+    )
+
+
+# This node's notes: hashes of what it wrote, and what lay there before
+
+
+def notes(hands: Hands) -> dict[str, Any]:
+    """By the service's name: ``files`` (path to hash), ``trouble`` in plain words."""
+    raw = hands.files.read(places.SERVICES_NOTES)
+    try:
+        found = json.loads(raw) if raw else {}
+    except ValueError:
+        found = {}
+    return found if isinstance(found, dict) else {}
+
+
+def note(hands: Hands, service: Service, **changes: Any) -> None:
+    """Note something about a service; on disk when this returns."""
+    all_notes = notes(hands)
+    own = {**all_notes.get(service.about.name, {}), **changes}
+    if own != all_notes.get(service.about.name):
+        all_notes[service.about.name] = own
+        hands.files.write(places.SERVICES_NOTES, json.dumps(all_notes).encode(), 0o600)
+
+
+def digest(data: bytes | None) -> str:
+    """Hash of a file's content; empty when there is none."""
+    return "" if data is None else hashlib.sha256(data).hexdigest()
+
+
+def changed_by_hand(hands: Hands, service: Service) -> list[str]:
+    """Files that are not as this node wrote them."""
+    written = notes(hands).get(service.about.name, {}).get("files", {})
+    return [path for path, seen in written.items() if digest(hands.files.read(path)) != seen]
+
+
+def pack(files: Mapping[str, tuple[bytes | None, int]]) -> bytes:
+    """Files as they were, to be put back."""
+    whole = {p: [None if d is None else base64.b64encode(d).decode(), m] for p, (d, m) in files.items()}
+    return json.dumps(whole).encode()
+
+
+def unpack(raw: bytes) -> dict[str, tuple[bytes | None, int]]:
+    """The opposite of pack."""
+    return {p: (None if d is None else base64.b64decode(d), int(m)) for p, (d, m) in json.loads(raw).items()}
+
+
+def difference(hands: Hands, files: Mapping[str, File], gone: list[str]) -> str:
+    """What writing these files would change, as a unified diff; of secret ones only that they change."""
+    parts = []
+    for path in [*files, *gone]:
+        old, new = hands.files.read(path), files[path].data if path in files else None
+        if old == new:
+            continue
+        if (path in files and files[path].mode & 0o077 == 0) or path.endswith((".password", "_sasl")):
+            parts.append(f"{path}: changed (not shown: it holds a password)\n")
+            continue
+        before, after = ((x or b"").decode(errors="replace").splitlines(keepends=True) for x in (old, new))
+        parts.append(
+            "".join(difflib.unified_diff(before, after, path if old else "/dev/null", path if new else "/dev/null"))
+        )
+    return "".join(parts)
+
+
+# The profile: services that run with the master's role
+
+_BEGIN, _END = "# --- services, written by Ishmael ---\n", "# --- end of services ---\n"
+
+
+def units_of(hands: Hands) -> list[str]:
+    """Units of services that run with the master's role."""
+    found = []
+    for service in SERVICES.values():
+        try:
+            on = service.about.with_master and settings(hands, service)["enabled"]
+        except IshmaelError:
+            on = False
+        found += list(service.about.units) if on else []
+    return found
+
+
+def with_services(hands: Hands, profile: str) -> str:
+    """A workload profile with the units of the services; those of an earlier time are replaced."""
+    head, mark, rest = profile.partition(_BEGIN)
+    if mark:
+        profile = head + rest.partition(_END)[2]
+    units = units_of(hands)
+    if not units:
+        return profile
+    block = "".join(f'[[units]]\nname = "{unit}"\nstop_ms = 1000\n' for unit in units)
+    return f"{profile.rstrip()}\n\n{_BEGIN}{block}{_END}"

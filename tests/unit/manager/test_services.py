@@ -1,0 +1,185 @@
+"""Services: what stands against settings, and that a change is whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+from ishmael.manager.appliance import kept
+from ishmael.manager.appliance.following import ServicesFollow
+from ishmael.manager.jobs.model import JobState
+from ishmael.words import places
+from ishmael.words.errors import IshmaelError
+from ishmael.words.profile import profile_from_toml
+from manager.helpers import done, run, stage
+from manager.world import Machine, World
+
+DHCP = ["enabled=true", "dhcp=true", "range_from=10.77.0.100", "range_to=10.77.0.200"]
+
+
+def _world() -> World:
+    world = World()
+    for machine in world.machines:
+        for service in kept.SERVICES.values():
+            for unit in (*service.about.units, *service.about.enable):
+                machine.services.add(unit, enabled=False, active=False)
+    return world
+
+
+def _refused(machine: Machine, service: str, pairs: Sequence[str], where: Path) -> list[tuple[str, str]]:
+    before = machine.image()
+    with pytest.raises(IshmaelError) as caught:
+        run(machine, "apply-service", {"service": service, "set": list(pairs)}, where)
+    assert machine.image() == before
+    return [(f.field, f.code) for f in caught.value.findings]
+
+
+@pytest.mark.parametrize(
+    ("service", "pairs", "found"),
+    [
+        ("dns", ["range_from=10.77.0.5"], [("range_from", "range-holds-address")]),
+        ("dns", ["range_from=192.0.2.1"], [("range_from", "range-outside")]),
+        ("dns", ["range_to=10.77.0.255", "upstream=x"], [("upstream", "setting-invalid"), ("range_to", "range-outside")]),
+        ("dns", ["range_to=10.77.0.99"], [("range_to", "range-upside-down")]),
+        ("dns", ["lease_minutes=1", "colour=red"], [("lease_minutes", "setting-invalid"), ("colour", "unknown-setting")]),
+        ("dns", ["reservations=00:11:22:33:44:55=10.77.0.70,00:11:22:33:44:56=10.77.0.70"], [("reservations", "given-twice")]),
+        ("dns", ["domain=a b"], [("domain", "setting-invalid")]),
+        ("mail", ["enabled=true"], [("smarthost", "setting-missing")]),
+        ("mail", ["enabled=true", "smarthost=a", "user=u", "tls=none"], [("tls", "setting-invalid")]),
+        ("fax", ["enabled=true", "number=12", "country_code=49", "area_code=x"],
+         [("number", "setting-invalid"), ("area_code", "setting-invalid")]),
+        ("ntp", ["enabled=maybe"], [("enabled", "setting-invalid")]),
+    ],
+)  # fmt: skip
+def test_wrong_settings_are_all_named_and_nothing_is_changed(
+    service: str, pairs: list[str], found: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    """Each finding names its field."""
+    world = _world()
+    stage(world, "complete", tmp_path)
+    first = DHCP if service == "dns" else []
+    assert _refused(world.machines[0], service, [*first, *pairs], tmp_path) == found
+
+
+def test_a_change_is_applied_and_runs_with_the_role(tmp_path: Path) -> None:
+    """The master runs it at once; its unit is one of the workload's, and the slave follows without running it."""
+    world = _world()
+    stage(world, "complete", tmp_path)
+    master, slave = world.machines
+    done(master, "apply-service", {"service": "dns", "set": DHCP}, tmp_path)
+    assert master.services.active("dnsmasq.service")
+    assert not master.services.enabled("dnsmasq.service")
+    profile = master.files.read(places.PROFILE)
+    assert profile is not None
+    assert [unit.name for unit in profile_from_toml(profile.decode()).units][-1] == "dnsmasq.service"
+    path = kept.settings_path(kept.SERVICES["dns"])
+    slave.files.write(path, master.files.read(path) or b"", 0o644)
+    task = ServicesFollow(slave.hands, nullcontext)
+    assert task.lacking()
+    task.turn()
+    assert not task.lacking()
+    assert slave.files.read("/etc/dnsmasq.d/ishmael.conf") == master.files.read("/etc/dnsmasq.d/ishmael.conf")
+    assert not slave.services.active("dnsmasq.service")
+    assert slave.files.read(places.PROFILE) == profile
+
+
+def test_a_slave_whose_checker_refuses_keeps_its_files_and_says_so(tmp_path: Path) -> None:
+    """Settings that the slave's own programs refuse change nothing there."""
+    world = _world()
+    stage(world, "complete", tmp_path)
+    master, slave = world.machines
+    done(master, "apply-service", {"service": "ntp", "set": ["enabled=true"]}, tmp_path)
+    path = kept.settings_path(kept.SERVICES["ntp"])
+    slave.files.write(path, master.files.read(path) or b"", 0o644)
+    slave.programs.says = "bad line 3"
+    ServicesFollow(slave.hands, nullcontext).turn()
+    assert slave.files.read("/etc/chrony/conf.d/ishmael.conf") is None
+    assert "bad line 3" in kept.notes(slave.hands)["ntp"]["trouble"]
+
+
+def test_services_are_not_changed_on_a_slave(tmp_path: Path) -> None:
+    """The way out is named."""
+    world = _world()
+    stage(world, "complete", tmp_path)
+    assert _refused(world.machines[1], "ntp", ["enabled=true"], tmp_path) == [("", "not-master")]
+
+
+def test_a_checker_that_refuses_and_a_package_that_is_missing(tmp_path: Path) -> None:
+    """Both are told before anything is touched."""
+    world = _world()
+    machine = world.machines[0]
+    machine.programs.says = "bad option"
+    assert _refused(machine, "dns", ["enabled=true"], tmp_path) == [("", "service-refuses")]
+    machine.programs.says, machine.programs.missing = "", {"/usr/sbin/dnsmasq"}
+    assert _refused(machine, "dns", ["enabled=true"], tmp_path) == [("enabled", "service-package-missing")]
+
+
+def test_a_service_that_does_not_come_up_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files are those of before, also the one of Debian that was replaced."""
+    machine = _world().machines[0]
+    machine.files.write("/etc/postfix/main.cf", b"# Debian's own\n", 0o644)
+    before = dict(machine.files.content)
+    services = type(machine.services)
+    monkeypatch.setattr(services, "restart", lambda self, unit: None)
+    job = run(
+        machine, "apply-service", {"service": "mail", "set": ["enabled=true", "smarthost=mail.example.org"]}, tmp_path
+    )
+    assert job.state == JobState.FAILED
+    assert job.error is not None
+    assert job.error["code"] == "service-not-up"
+    assert machine.files.content == before
+
+
+def test_what_was_there_comes_back_when_a_service_is_switched_off(tmp_path: Path) -> None:
+    """Debian's own main.cf is kept and put back; the password is for root alone and never shown."""
+    machine = _world().machines[0]
+    machine.files.write("/etc/postfix/main.cf", b"# Debian's own\n", 0o644)
+    machine.files.write("/root/secret", b"topsecret\n", 0o600)
+    pairs = ["enabled=true", "smarthost=mail.example.org", "user=pbx"]
+    job = done(machine, "apply-service", {"service": "mail", "set": pairs, "password_file": "/root/secret"}, tmp_path)
+    assert machine.files.read("/etc/postfix/ishmael_sasl") == b"[mail.example.org]:587 pbx:topsecret\n"
+    assert machine.files.mode("/etc/postfix/ishmael_sasl") == 0o600
+    assert machine.files.mode("/etc/ishmael/services/mail.password") == 0o600
+    assert "topsecret" not in str(job.to_mapping())
+    done(machine, "apply-service", {"service": "mail", "set": ["enabled=false"]}, tmp_path)
+    assert machine.files.read("/etc/postfix/main.cf") == b"# Debian's own\n"
+    assert machine.files.read("/etc/postfix/ishmael_sasl") is None
+    assert not machine.services.active("postfix@-.service")
+
+
+def test_a_change_by_hand_is_found_and_put_back(tmp_path: Path) -> None:
+    """It is told by name, never overwritten unasked, and put back on request."""
+    machine = _world().machines[0]
+    done(machine, "apply-service", {"service": "ntp", "set": ["enabled=true"]}, tmp_path)
+    path = "/etc/chrony/conf.d/ishmael.conf"
+    ours = machine.files.read(path)
+    machine.files.write(path, b"by hand\n", 0o644)
+    assert kept.changed_by_hand(machine.hands, kept.SERVICES["ntp"]) == [path]
+    assert not ServicesFollow(machine.hands, nullcontext).lacking()
+    assert _refused(machine, "ntp", ["stratum=9"], tmp_path) == [("", "changed-by-hand")]
+    job = run(machine, "apply-service", {"service": "ntp", "set": []}, tmp_path, ("changed-by-hand",))
+    assert job.state == JobState.DONE, job.error
+    assert machine.files.read(path) == ours
+
+
+@pytest.mark.parametrize(("trouble", "field"), [("unknown", "smarthost"), ("login", "user"), ("tls", "tls")])
+def test_a_smarthost_that_fails_is_told_at_its_field(trouble: str, field: str, tmp_path: Path) -> None:
+    """Unknown, or a wrong password."""
+    machine = _world().machines[0]
+    machine.programs.trouble = (trouble, "535 no")
+    pairs = ["enabled=true", "smarthost=mail.example.org"]
+    assert _refused(machine, "mail", pairs, tmp_path) == [(field, "smarthost-fails")]
+
+
+def test_files_of_a_service_have_different_names() -> None:
+    """They are laid aside by name for the checker, where one would hide the other."""
+    machine = _world().machines[0]
+    machine.files.write("/proc/1/status", b"CapBnd:\t00000000fcecffff\n", 0o444)
+    given = {"smarthost": "a", "user": "u", "dhcp": True, "modem": "ttyS0"}
+    for service in kept.SERVICES.values():
+        values = {**kept.settings(machine.hands, service), **given}
+        names = [Path(path).name for path in service.files(values, kept.place(machine.hands), "s")]
+        assert len(names) == len(set(names))

@@ -48,6 +48,16 @@ class Lab:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
 
+    def client(self, *words: str) -> str:
+        """`curl WORDS` on the lab's client, which must succeed; only what `--write-out` says when that is given."""
+        netns = self.json("status")["client_netns"]
+        outputs = sum(word.startswith("https://") for word in words) * ["--output", "/dev/null"]
+        curl = ["curl", "--silent", "--show-error", "--insecure", "--max-time", "10"]
+        command = ["ip", "netns", "exec", netns, *curl, *(outputs if "--write-out" in words else []), *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
     def status(self, node: str) -> dict[str, Any]:
         """`ishmael status --json` of a node."""
         return dict(json.loads(self.sh(node, "ishmael status --json")))

@@ -149,6 +149,57 @@ def test_every_page(page: Page) -> None:
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
 
 
+def test_a_cut_cable_is_drawn(lab: Lab, page: Page) -> None:
+    """The nodes still see each other over the other network: the drawing says which is gone, the lamp warns, and both recover."""
+    page.goto(f"https://{CLUSTER}/")
+    expect(page.locator(".links .up")).to_have_count(2)
+    lab.json("fault", "internal-cut")
+    try:
+        expect(page.locator(".links .down")).to_have_count(1, timeout=15000)
+        expect(page.locator(".links .down")).to_contain_text("internal network")
+        expect(page.get_by_text("The internal network between the nodes is cut")).to_be_visible()
+        _accessible(page)
+    finally:
+        lab.json("heal")
+    expect(page.locator(".links .up")).to_have_count(2, timeout=15000)
+    expect(page.get_by_text("Everything is in order")).to_be_visible(timeout=15000)
+
+
+def test_no_change_from_elsewhere(lab: Lab, page: Page) -> None:
+    """Without the form's token, from another site, or signed in as nobody, nothing is changed; nothing is told to strangers."""
+    page.goto(f"https://{CLUSTER}/cluster/reset")
+    token = page.locator("main input[name=csrf]").input_value()
+    send = """([path, fields, json]) => fetch(path, {method: "POST", redirect: "manual",
+        headers: json ? {"Content-Type": "application/json"} : {},
+        body: json ? JSON.stringify(fields) : new URLSearchParams(fields)}).then((answer) => answer.status)"""
+    wish = {"action": "do"}
+    assert page.evaluate(send, ["/cluster/reset", wish, False]) == 403
+    assert page.evaluate(send, ["/cluster/reset", {**wish, "csrf": token[:-1] + "x"}, False]) == 403
+    assert page.evaluate(send, ["/api/v1/jobs", {"work": "reset", "arguments": {}}, True]) == 403
+    mine = "; ".join(f"{cookie['name']}={cookie['value']}" for cookie in page.context.cookies())
+    foreign = ("--cookie", mine, "--header", "Origin: https://elsewhere.example", "--data", f"action=do&csrf={token}")
+    status = ("--write-out", "%{http_code} ")
+    assert lab.client(*status, *foreign, f"https://{CLUSTER}/cluster/reset") == "403"
+    strangers = lab.client(*status, f"https://{CLUSTER}/api/v1/status", f"https://{CLUSTER}/jobs")
+    assert strangers.split() == ["401", "303"]
+    assert lab.status("node1")["state"] == "complete"
+
+
+def test_the_wire(lab: Lab) -> None:
+    """TLS 1.2 at least; the headers that OWASP ASVS asks for; an unprivileged process in a closed sandbox."""
+    head = lab.client("--head", f"https://{CLUSTER}/login").lower()
+    for name in ("content-security-policy: default-src 'none'", "strict-transport-security: max-age=31536000",
+                 "x-content-type-options: nosniff", "x-frame-options: deny", "referrer-policy: same-origin",
+                 "cache-control: no-store"):  # fmt: skip
+        assert name in head
+    assert "server:" not in head
+    assert lab.client("--tls-max", "1.2", f"https://{CLUSTER}/healthz") == '{"ok":true}'
+    with pytest.raises(AssertionError):
+        lab.client("--tls-max", "1.1", "--ciphers", "DEFAULT:@SECLEVEL=0", f"https://{CLUSTER}/healthz")
+    lab.sh("node1", "systemd-analyze security --no-pager --threshold=20 ishmael-web.service >/dev/null")
+    assert lab.sh("node1", "ps -o user= -p $(systemctl show -p MainPID --value ishmael-web)").startswith("ishmael")
+
+
 def test_switch_over_with_the_page_open(lab: Lab, page: Page) -> None:
     """The admin switches over; the page is soon served by the new master, and nobody signs in again."""
     time_limit = time.monotonic() + 30

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,10 +15,12 @@ from ishmael.manager.works.join_code import make_join_code
 from ishmael.manager.works.joining import standing_as_master
 from ishmael.words import places
 from ishmael.words.errors import IshmaelError, RequestRefused, refusal
+from ishmael.words.settings import Settings
 from ishmael.words.status import status_object
 
 EVENTS_SCHEMA = 1
 _STORY_EVENTS = 5000
+_LINKS_KEPT_S = 1.0
 
 
 class Look:
@@ -30,6 +34,9 @@ class Look:
 
     def __init__(self, hands: Hands, events: Events, files: Callable[[], dict[str, Any]] = dict) -> None:
         self._hands, self._events, self._files = hands, events, files
+        self._asking = threading.Lock()
+        self._connected: dict[str, bool] | None = None
+        self._ask_at = 0.0
 
     def status(self) -> dict[str, Any]:
         """The whole cluster as this node sees it; also when the keeper is down.
@@ -45,7 +52,20 @@ class Look:
         settings = machine.read_settings(self._hands)
         seen = status_object(keeper, settings, prepared=prepared, host_name=self._hands.host.name())
         seen["sync"] = {**seen["sync"], **self._files()}
+        seen["links"] = self._links(settings)
         return seen
+
+    def _links(self, settings: Settings | None) -> dict[str, bool | None]:
+        """Which networks connect the nodes now; asked at most once a second, for a program has to be run."""
+        own = settings.named(self._hands.host.name()) if settings and len(settings.nodes) > 1 else None
+        if own is None:
+            return {}
+        with self._asking:
+            now = time.monotonic()
+            if now >= self._ask_at:
+                self._connected, self._ask_at = self._hands.corosync.links(), now + _LINKS_KEPT_S
+            seen = self._connected or {}
+        return {"phone": seen.get(own.phone_ip), "internal": seen.get(own.internal_ip)}
 
     def nics(self) -> dict[str, Any]:
         """The network interfaces of this node."""

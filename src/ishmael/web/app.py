@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ishmael.web import cluster, looking, passing, people, signing
+from ishmael.web import cluster, kept, looking, passing, people, signing
 from ishmael.web.lamp import lamp
 from ishmael.web.manager import Manager, Problem, Who
 from ishmael.web.requests import NotSignedIn, require_own_origin, set_session
@@ -135,11 +136,12 @@ class Web:
 
     async def _around(self, who: Who) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]]:
         try:
-            status = await self.manager.get(who, "/status")
-            jobs = (await self.manager.get(who, "/jobs", limit=_JOBS_SHOWN))["jobs"]
+            status, listed = await asyncio.gather(
+                self.manager.get(who, "/status"), self.manager.get(who, "/jobs", limit=_JOBS_SHOWN)
+            )
         except Problem as problem:
             return {"error": problem.message, "hint": problem.hint}, []
-        return status, jobs
+        return status, listed["jobs"]
 
 
 def make_app(manager: Manager, accounts: AccountsFile) -> FastAPI:
@@ -156,7 +158,7 @@ def make_app(manager: Manager, accounts: AccountsFile) -> FastAPI:
     )  # fmt: skip
     web = Web(manager, SignIn(accounts), Limits(), pages)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
-    for room in (signing, looking, cluster, people, passing):
+    for room in (signing, looking, cluster, kept, people, passing):
         room.add_to(app, web)
     _add_errors(app, web)
     app.add_middleware(SecurityHeaders)

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 GREEN, YELLOW, RED = "green", "yellow", "red"
+_CUT = {
+    "internal": "The internal network between the nodes is cut; they see each other over the telephone network alone.",
+    "phone": "The telephone network between the nodes is cut; they see each other over the internal network alone.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,12 @@ def _reasons(status: Mapping[str, Any]) -> list[Reason]:
     if state == "standby":
         found.append(Reason(YELLOW, "This node is on standby and must be re-added.", "Re-add it on the master."))
     nodes = list(status.get("nodes") or [])
+    heard = len(nodes) > 1 and all(node.get("online") for node in nodes)
+    links = status.get("links") or {}
+    found += [
+        Reason(YELLOW, text, "Look at the cable, and at the switch.")
+        for name, text in _CUT.items() if heard and links.get(name) is False
+    ]  # fmt: skip
     if state == "degraded" and not any(node.get("role") == "master" and node.get("online") for node in nodes):
         found.append(Reason(RED, "No master is seen from this node.", "Look at the other node, and at the events."))
     if len(nodes) > 1 and state in ("degraded", "complete") and not status.get("failover_possible"):

@@ -47,15 +47,15 @@ def add_to(app: FastAPI, web: Web) -> None:
                 )
             case "password":
                 body = {"password": fields.get("password", "")}
-                await web.manager.post(who, f"/users/{_segment(name)}/password", body)
+                await web.manager.post(who, f"/users/{segment(name)}/password", body)
             case "sign-out":
-                await web.manager.post(who, f"/users/{_segment(name)}/sign-out", {})
+                await web.manager.post(who, f"/users/{segment(name)}/sign-out", {})
             case "remove":
-                await web.manager.delete(who, f"/users/{_segment(name)}")
+                await web.manager.delete(who, f"/users/{segment(name)}")
             case "add-token":
                 raise _Made(await web.manager.post(who, "/tokens", {"name": name, "role": role}))
             case "remove-token":
-                await web.manager.delete(who, f"/tokens/{_segment(name)}")
+                await web.manager.delete(who, f"/tokens/{segment(name)}")
             case _:
                 raise Problem(422, "unknown-action", "There is no such action.")
         return RedirectResponse("/users", 303)
@@ -69,6 +69,6 @@ class _Made(Exception):
         self.token = token
 
 
-def _segment(text: str) -> str:
+def segment(text: str) -> str:
     """A name as one segment of a path; what is none is asked for as a user that cannot be."""
     return text if text.isascii() and text.replace(".", "").replace("-", "").replace("_", "").isalnum() else "_"

@@ -435,6 +435,9 @@ class MemoryCorosync:
     def _key(self) -> tuple[bytes | None, bytes | None]:
         return self.machine.files.read(places.COROSYNC_CONF), self.machine.files.read(places.COROSYNC_KEY)
 
+    def links(self) -> dict[str, bool] | None:
+        return None
+
     def members(self) -> frozenset[int]:
         if not self.running():
             return frozenset()

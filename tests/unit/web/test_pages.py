@@ -48,7 +48,12 @@ class _Site:
         found = []
         for route in self.app.routes:
             for method in getattr(route, "methods", None) or ():
-                path = str(getattr(route, "path", "")).replace("{job_id}", "1").replace("{work}", "reset")
+                path = (
+                    str(getattr(route, "path", ""))
+                    .replace("{job_id}", "1")
+                    .replace("{work}", "reset")
+                    .replace("{find_id}", "x")
+                )
                 found.append((method, path.replace("{path:path}", "status")))
         return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -65,3 +66,57 @@ def test_dates_and_numbers() -> None:
     assert Texts("en").number(1234.5) == "1,234.5"
     assert Texts("de").time("nonsense") == "nonsense"
     assert Texts("de").time("2026-11-25T03:04:05.678Z").startswith("25.11.2026")
+
+
+@pytest.mark.parametrize(
+    ("said", "german"),
+    [
+        ("pbx1 is not part of a cluster.", "pbx1 gehört zu keinem Cluster."),
+        (
+            "It decides to become master: the admin set up the first master.",
+            "Er beschließt, Master zu werden: der Administrator hat den ersten Master eingerichtet.",
+        ),
+        ("No failover is possible: the slave is not heard.", "Kein Umschalten bei Ausfall möglich: der Slave ist nicht zu hören."),
+        (
+            "It decides to become master: the master is silent on both networks.",
+            "Er beschließt, Master zu werden: Der Master schweigt in beiden Netzen.",
+        ),
+        ("Something nobody knows: pbx1.", "Something nobody knows: pbx1."),
+    ],
+)  # fmt: skip
+def test_what_the_manager_filled_in(said: str, german: str) -> None:
+    """A text is known by its shape; what was filled in is kept, or translated when it is a text itself."""
+    assert Texts("de").translate(said) == german
+    assert Texts("en").translate(said) == said
+
+
+def test_hostile_fillings() -> None:
+    """What looks like a format, or is very long, is shown as it is."""
+    assert Texts("de").translate("%s%(x)s is not part of a cluster.") == "%s%(x)s gehört zu keinem Cluster."
+    long = "x" * 5000 + " is not part of a cluster."
+    assert Texts("de").translate(long) == long
+
+
+def _filled(node: ast.expr) -> str:
+    """A text of the source with its gaps filled in by words that are no text themselves; empty when it is none."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(v.value) if isinstance(v, ast.Constant) else f"pbx{n}" for n, v in enumerate(node.values))
+    return ""
+
+
+@pytest.mark.parametrize(
+    "name", ["failover", "remove_slave", "re_add", "reset", "prepare_slave", "set_up_master", "machine"]
+)
+def test_what_a_work_finds_is_german(name: str) -> None:
+    """Every finding and every refusal of these works, with its hint."""
+    source = Path(ishmael.web.__file__).parents[1] / "manager" / "works" / f"{name}.py"
+    calls = [node for node in ast.walk(ast.parse(source.read_text())) if isinstance(node, ast.Call)]
+    told = {
+        _filled(argument)
+        for call in calls if getattr(call.func, "id", "") in ("Finding", "RequestRefused", "HostFault", "PeerFault")
+        for argument in (*call.args, *(keyword.value for keyword in call.keywords))
+    }  # fmt: skip
+    texts = {text for text in told if " " in text}
+    assert sorted(text for text in texts if Texts("de").translate(text) == text) == []

@@ -9,6 +9,7 @@ from ishmael.manager.drivers.programs import PATH, run, words_of
 from ishmael.words.errors import HostFault
 
 _MEMBER = re.compile(r"^runtime\.members\.(\d+)\.status \(str\) = joined$", re.MULTILINE)
+_LINK = re.compile(r"^\s*LINK: \d+ \w+ \(([0-9.]+)->[0-9.]+\) (?:enabled|disabled) ?(\w*)", re.MULTILINE)
 
 
 class RunningCorosync:
@@ -22,6 +23,15 @@ class RunningCorosync:
         """Ids of the nodes it sees now; empty when it does not run."""
         done = run(["corosync-cmapctl", "runtime.members"], limit_s=5.0)
         return frozenset(int(found) for found in _MEMBER.findall(done.stdout.decode(errors="replace")))
+
+    def links(self) -> dict[str, bool] | None:
+        """By ``corosync-cfgtool -n``, which lists the links to each other node."""
+        try:
+            done = run(["corosync-cfgtool", "-n"], limit_s=2.0)
+        except HostFault:
+            return None
+        found = _LINK.findall(done.stdout.decode(errors="replace")) if done.returncode == 0 else []
+        return {address: state == "connected" for address, state in found} or None
 
     def reload(self) -> None:
         """Let it read its configuration again."""

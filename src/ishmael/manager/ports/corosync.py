@@ -16,6 +16,10 @@ class Corosync(Protocol):
         """Ids of the nodes it sees now; empty when it does not run."""
         ...
 
+    def links(self) -> dict[str, bool] | None:
+        """Own address of each link between the nodes, and whether it is connected; none when it cannot tell."""
+        ...
+
     def reload(self) -> None:
         """Let it read its configuration again.
 

@@ -11,13 +11,16 @@ from typing import Any, get_args
 import pytest
 import typer
 
+from ishmael.checks.catalogue import CHECKS
 from ishmael.cli.app import app
 from ishmael.core.asks import Wish
 from ishmael.core.rules import RULES
 from ishmael.words import errors, places
+from ishmael.words.monitoring import Ami, Icinga, Mail, Monitoring
 from ishmael.words.profile import FileSet, Profile, SqliteSet, Unit
 from ishmael.words.roles import ClusterState, Role
 from ishmael.words.settings import NodeSettings, Settings, Times, check_times
+from ishmael.words.told import TOLD_KINDS
 from tests.tidy.checkout import ROOT, python_files, relative
 
 REFERENCE = ROOT / "docs/reference"
@@ -221,6 +224,8 @@ WHOLE_PAGES: dict[str, Callable[[], set[str]]] = {
     "settings.md": lambda: _fields(Settings, NodeSettings) | {"schema"},
     "profile.md": lambda: _fields(Profile, Unit, FileSet, SqliteSet) | {"schema"},
     "control.md": _asks,
+    "checks.md": lambda: {check.id for check in CHECKS} | {check.name for check in CHECKS},
+    "notifications.md": lambda: _fields(Monitoring, Mail, Icinga, Ami) | {"schema"},
     "cli.md": _commands,
     "errors.md": lambda: set(_codes()),
 }
@@ -255,7 +260,7 @@ def test_cli_page_names_every_option() -> None:
 
 def test_events_page_is_the_list_of_notices() -> None:
     """Every kind of notice has its entry, and every entry is told somewhere."""
-    told, entries = _notices(), _entries(_page("events.md"))
+    told, entries = _notices() | set(TOLD_KINDS), _entries(_page("events.md"))
     assert [kind for kind in sorted(told) if not any(re.fullmatch(kind, entry) for entry in entries)] == []
     assert [entry for entry in entries if not any(re.fullmatch(kind, entry) for kind in told)] == []
 

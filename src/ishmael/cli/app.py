@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 
 import typer
 
-from ishmael.cli import looking, salvage, services, users, working
+from ishmael.cli import checking, looking, salvage, services, users, working
 from ishmael.cli.main import PLUG_INS
 
 
@@ -29,6 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 looking.add_to(app)
+checking.add_to(app)
 working.add_to(app)
 salvage.add_to(app)
 app.add_typer(users.user)

@@ -79,7 +79,7 @@ class Api:
                 "manager-down", "The manager of this node does not answer.", "Start it: systemctl start ishmael-manager"
             ) from error
         if answer.is_success:
-            return answer.json()
+            return answer.text if answer.headers.get("content-type", "").startswith("text/plain") else answer.json()
         try:
             problem = answer.json()
         except ValueError:
@@ -91,8 +91,16 @@ class Api:
         chosen = {key: value for key, value in parameters.items() if value is not None}
         return self._ask("GET", path, READ_LIMIT_S, params=chosen)
 
+    def text(self, path: str) -> str:
+        """Read one resource that is plain text."""
+        return str(self._ask("GET", path, READ_LIMIT_S))
+
+    def put(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Change a resource."""
+        return self._ask("PUT", path, READ_LIMIT_S, json=body)
+
     def delete(self, path: str) -> Any:
-        """Take something away."""
+        """End something."""
         return self._ask("DELETE", path, READ_LIMIT_S)
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:

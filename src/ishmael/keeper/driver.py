@@ -18,6 +18,7 @@ from ishmael.core.messages import Beat, Message, message_to_bytes
 from ishmael.core.state import Config, State
 from ishmael.keeper.address import PREFIX_BITS, AddressLease
 from ishmael.keeper.both import Both
+from ishmael.keeper.control import refusal
 from ishmael.keeper.corosync import Corosync
 from ishmael.keeper.database import DatabaseLink
 from ishmael.keeper.disk import Disk
@@ -32,7 +33,9 @@ from ishmael.keeper.wires import Wires
 from ishmael.words.notices import Notice
 from ishmael.words.profile import Profile
 from ishmael.words.settings import Settings
+from ishmael.words.told import TOLD_KINDS
 
+_WHY_MAX = 500
 _OUTBOX_MAX = 16
 _DISK_EVERY_MS = 5000
 _DATABASE_OPEN_MS = 60_000
@@ -302,6 +305,16 @@ class Driver:
         entry = self._entry(notice)
         self.events.own(entry)
         say(f"{notice.kind}: {notice.why} {json.dumps(dict(notice.facts))}")
+
+    def tell_for(self, ask: dict[str, Any]) -> dict[str, Any]:
+        """The ask ``event``: another program of this node tells both nodes something."""
+        kind, why, told = ask.get("kind"), ask.get("why"), ask.get("facts", {})
+        if kind not in TOLD_KINDS or not isinstance(why, str) or not why or not isinstance(told, dict):
+            known = ", ".join(sorted(TOLD_KINDS))
+            hint = f"kind is one of: {known}; why a text; facts an object."
+            return refusal("request", "bad-event", "This is no event that may be told.", hint)
+        self._tell(Notice(str(kind), "", why[:_WHY_MAX], told))
+        return {"ok": True}
 
     def _entry(self, notice: Notice) -> dict[str, Any]:
         s = self.state

@@ -50,7 +50,7 @@ class Loop:
         self.driver = Driver(places)
         at_once = {
             "status": self._status, "reload": self._reload, "recorder": self._recorder,
-            "fitness-objection": self.driver.objections.take,
+            "fitness-objection": self.driver.objections.take, "event": self.driver.tell_for,
         }  # fmt: skip
         self.asks = Asks(self.driver.feed, at_once)
         self.driver.answer = self.asks.answer

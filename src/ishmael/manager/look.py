@@ -95,6 +95,10 @@ class Look:
         code = make_join_code(self._hands, settings, own)
         return {"schema": EVENTS_SCHEMA, "join_code": code.text()}
 
+    def files(self) -> dict[str, Any]:
+        """What the file synchronisation says."""
+        return self._files()
+
     def events(self, limit: int) -> dict[str, Any]:
         """The newest events, oldest of them first."""
         newest = sorted(self._events.newest(limit), key=lambda event: str(event.get("at")))

@@ -14,7 +14,7 @@ from pathlib import Path
 import uvicorn
 
 from ishmael.manager.accounts import AccountsBook
-from ishmael.manager.api import data, services
+from ishmael.manager.api import checks, data, services
 from ishmael.manager.api.app import make_app
 from ishmael.manager.api.callers import OnlyKnownCallers, PeerCredentialProtocol
 from ishmael.manager.appliance.following import ServicesFollow
@@ -31,6 +31,10 @@ from ishmael.manager.jobs.queue import Queue
 from ishmael.manager.jobs.runner import Runner
 from ishmael.manager.look import Look
 from ishmael.manager.tasks import Tasks
+from ishmael.manager.watch.cluster import ClusterChecks, Known
+from ishmael.manager.watch.icinga import IcingaPush
+from ishmael.manager.watch.mail import Mailer
+from ishmael.manager.watch.scheduler import Scheduler
 from ishmael.manager.web_follow import WebFollow
 from ishmael.manager.works.catalogue import catalogue
 from ishmael.words import places
@@ -99,10 +103,17 @@ def serve(api_socket: str, jobs: str) -> None:
     runner = Runner(journal, works, cluster_lock)
     book = AccountsBook(hands.files)
     files = FilesFollow(hands, hands.copies, Rsyncd(), Inotify)
-    tasks = Tasks([files, ServicesFollow(hands, cluster_lock), WebFollow(hands, book, CertificateBook(hands.files))])
-    look = Look(hands, EventFile(), files.facts)
+    look, events = Look(hands, EventFile(), files.facts), EventFile()
+    known = Known(hands, events, look)
+    scheduler = Scheduler(known.seen, hands.keeper, hands.files)
+    cluster, mailer = ClusterChecks(hands, scheduler, known, events), Mailer(hands, known, events)
+    follow = WebFollow(hands, book, CertificateBook(hands.files))
+    tasks = Tasks(
+        [files, ServicesFollow(hands, cluster_lock), follow, scheduler, cluster, mailer, IcingaPush(cluster, known)]
+    )
     app = make_app(Queue(journal, works), journal, look, hands.host.version(), book)
     services.add_to(app, hands)
+    checks.add_to(app, hands, cluster, known, mailer)
     data.add_to(app, hands, Salvage(hands.host.name()))
     app.add_middleware(OnlyKnownCallers)
     door = listen(api_socket)

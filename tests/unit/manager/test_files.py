@@ -24,7 +24,7 @@ from ishmael.manager.ports.server import Serving
 from ishmael.words import places
 from ishmael.words.errors import HostFault, PeerFault, RequestRefused
 from ishmael.words.profile import FileSet, Profile, SqliteSet, profile_from_toml
-from manager.world import MemoryCopies
+from manager.memory import MemoryCopies
 
 VOICE = FileSet("/var/spool/voice", exclude=("*.lock", "/tmp/", "cache/"), local=("node.conf",))
 ODD = b"bad\xff name"

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
 from ishmael.manager.door.answers import Door
-from ishmael.manager.ports.copies import Copied, Target, Watch
 from ishmael.manager.ports.database import Pairing
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.ports.network import Nic, Route
 from ishmael.manager.ports.node import KeyPair, Peer
-from ishmael.manager.ports.surroundings import Service
 from ishmael.words import errors, places
 from ishmael.words.database import Database
 from ishmael.words.errors import HostFault, PeerFault, RequestRefused
-from ishmael.words.profile import FileSet
 from ishmael.words.roles import Role
 from ishmael.words.settings import Settings, settings_from_toml
+from manager.memory import MemoryCopies, MemoryPrograms, MemorySurroundings
 
 CLUSTER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDQ4NDg0ODQ4NDg0ODQ4NDg0ODQ4NDg0ODQ4NDg0ODQ4"
 OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDU1NTU1NTU1NTU1NTU1NTU1NTU1NTU1NTU1NTU1NTU1"
@@ -162,69 +160,6 @@ class MemoryHost:
         return "/usr/bin/python3 -I -m ishmael.manager.door"
 
 
-class MemoryCopies:
-    """Everything is there at once."""
-
-    def password(self) -> str:
-        return "secret"
-
-    def there(self, files: FileSet) -> bool:
-        return True
-
-    def size(self, files: FileSet) -> int:
-        return 1000
-
-    def answers(self, target: Target) -> bool:
-        return True
-
-    def some(self, target: Target, files: FileSet, paths: Sequence[bytes], stopped: Callable[[], bool]) -> Copied:
-        return Copied(0, "")
-
-    def all(self, target: Target, files: FileSet, stopped: Callable[[], bool], watch: Watch | None = None) -> Copied:
-        return Copied(0, "", moved_bytes=1000)
-
-    def compare(self, target: Target, files: FileSet, stopped: Callable[[], bool]) -> Copied:
-        return Copied(0, "")
-
-
-class MemorySurroundings:
-    """Everything works, and nobody telephones, until a test says otherwise."""
-
-    def __init__(self) -> None:
-        self.broken: set[str] = set()
-        self.up: int | None = 0
-
-    def services(self) -> tuple[Service, ...]:
-        items = ("dns", "clock", "mail", "fax")
-        return tuple(Service(item, item not in self.broken, "it was looked at") for item in items)
-
-    def calls(self) -> int | None:
-        return self.up
-
-
-class MemoryPrograms:
-    """Every program is installed, and content with everything but what a test says."""
-
-    def __init__(self) -> None:
-        self.missing: set[str] = set()
-        self.says = ""
-        self.trouble = ("", "")
-        self.looked_at: list[dict[str, bytes]] = []
-
-    def installed(self, path: str) -> bool:
-        return path not in self.missing
-
-    def refusal(self, files: Mapping[str, bytes], commands: Sequence[Sequence[str]], *, quiet: bool) -> str:
-        self.looked_at.append(dict(files))
-        return self.says
-
-    def reload_units(self) -> None:
-        pass
-
-    def login_trouble(self, host: str, port: int, how: str, login: tuple[str, str], *, verify: bool) -> tuple[str, str]:
-        return self.trouble
-
-
 class VirtualClock:
     """Time passes only when somebody sleeps."""
 
@@ -330,6 +265,7 @@ class MemoryKeeper:
         self.machine, self.role = machine, Role.OUT
         self.record: dict[str, Any] | None = None
         self.deaf, self.never_fit, self.asked = False, False, list[str]()
+        self.told: list[tuple[str, str, dict[str, Any]]] = []
         self.loaded: Settings | None = None
 
     def _heard(self) -> bool:
@@ -401,7 +337,10 @@ class MemoryKeeper:
         if self._heard():
             self.machine.other.keeper.role = Role.STANDBY
 
-    def switch(self) -> None:
+    def tell(self, kind: str, why: str, facts: Mapping[str, Any]) -> None:
+        self.told.append((kind, why, dict(facts)))
+
+    def switch(self, why: str = "") -> None:
         self.asked.append("switch")
         if not self.status()["failover_possible"]:
             raise RequestRefused("slave-not-fit", "no", "")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
-from ishmael.manager.door import database, files, web
+from ishmael.manager.door import checks, database, files, web
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.works import machine
 from ishmael.manager.works.corosync_conf import KEY_BYTES
@@ -102,6 +102,7 @@ class Door:
             "database-status": partial(database.status, hands),
             "database-prepare": self._locked(partial(database.prepare, hands)),
             "database-join": self._locked(partial(database.join, hands)),
+            "checks": partial(checks.checks, hands),
             "salvage": partial(files.salvage, hands),
             "files-candidates": partial(files.candidates, hands),
             "files-keep": self._locked(partial(files.keep, hands)),

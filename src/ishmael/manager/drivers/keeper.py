@@ -53,14 +53,18 @@ class SocketKeeper:
         """The slave is being removed."""
         self._act("dismiss", node=node)
 
-    def switch(self) -> None:
+    def switch(self, why: str = "") -> None:
         """Hand over to the slave."""
-        self._act("switch")
+        self._act("switch", why=why)
 
     def object_to_fitness(self, source: str, reason: str, expires_ms: int) -> None:
         """Say why the slave must not take over, for so long; an empty reason takes this source's objection back."""
         ask = {"ask": "fitness-objection", "source": source, "reason": reason, "expires_ms": expires_ms}
         self._ask(ask, _STATUS_LIMIT_S)
+
+    def tell(self, kind: str, why: str, facts: Mapping[str, Any]) -> None:
+        """Put an event into the one list of both nodes."""
+        self._ask({"ask": "event", "kind": kind, "why": why, "facts": dict(facts)}, _STATUS_LIMIT_S)
 
     def forget(self) -> None:
         """Drop everything and delete the record."""

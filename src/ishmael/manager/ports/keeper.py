@@ -29,12 +29,16 @@ class Keeper(Protocol):
         """The slave is being removed."""
         ...
 
-    def switch(self) -> None:
+    def switch(self, why: str = "") -> None:
         """Hand over to the slave; returns when the slave serves."""
         ...
 
     def object_to_fitness(self, source: str, reason: str, expires_ms: int) -> None:
         """Say why the slave must not take over, for so long; an empty reason takes this source's objection back."""
+        ...
+
+    def tell(self, kind: str, why: str, facts: Mapping[str, Any]) -> None:
+        """Put an event into the one list of both nodes; the kind is one of ``words.told``."""
         ...
 
     def forget(self) -> None:

@@ -1,0 +1,156 @@
+"""Routes about checks: how they stand, look now, acknowledge, the maintenance window, the lamp, metrics, and mail."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Header, Path
+from fastapi.responses import PlainTextResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from ishmael.manager.ports.hands import Hands
+from ishmael.manager.watch.cluster import ClusterChecks, Known
+from ishmael.manager.watch.icinga import configuration
+from ishmael.manager.watch.mail import Mailer
+from ishmael.manager.works import machine
+from ishmael.words import places
+from ishmael.words.monitoring import Monitoring, monitoring_from_mapping
+
+PREFIX = "/api/v1"
+CheckId = Annotated[str, Path(max_length=40)]
+User = Annotated[str, Header(alias="X-Ishmael-User", max_length=64)]
+
+
+class Acknowledgement(BaseModel):
+    """The admin knows."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    why: str = Field(default="", max_length=200)
+
+
+class Window(BaseModel):
+    """A maintenance window."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    minutes: int = Field(ge=1, le=1440)
+    why: str = Field(default="", max_length=200)
+
+
+class MonitoringWish(BaseModel):
+    """Tables of the monitoring file to be changed; keys that are left out stay."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    mail: dict[str, Any] | None = None
+    icinga: dict[str, Any] | None = None
+    ami: dict[str, Any] | None = None
+    notify_only: list[str] | None = None
+    ntp_servers: list[str] | None = None
+    raid: bool | None = None
+
+
+def add_to(app: FastAPI, hands: Hands, cluster: ClusterChecks, known: Known, mailer: Mailer) -> None:
+    """Add the routes."""
+    _add_checks(app, hands, cluster)
+    _add_watching(app, cluster)
+    _add_telling(app, hands, known, mailer)
+
+
+def _add_checks(app: FastAPI, hands: Hands, cluster: ClusterChecks) -> None:
+    scheduler = cluster.scheduler
+
+    @app.get(f"{PREFIX}/checks", tags=["checks"])
+    def checks() -> dict[str, Any]:
+        """All checks of both nodes, as the master knows them; on a slave its own."""
+        return cluster.all()
+
+    @app.post(f"{PREFIX}/checks/{{check_id}}/run", tags=["checks"])
+    def run(check_id: CheckId) -> dict[str, Any]:
+        """Look now, on this node."""
+        return {"schema": 1, **scheduler.run_now(check_id, hands.host.name())}
+
+    @app.post(f"{PREFIX}/checks/{{check_id}}/acknowledge", tags=["checks"])
+    def acknowledge(check_id: CheckId, wish: Acknowledgement, user: User = "admin") -> dict[str, Any]:
+        """The admin knows of a problem of this node: it counts no more for the lamp until it is well."""
+        return {"schema": 1, **scheduler.acknowledge(check_id, user, wish.why, hands.host.name())}
+
+    @app.get(f"{PREFIX}/checks/{{check_id}}/history", tags=["checks"])
+    def history(check_id: CheckId) -> dict[str, Any]:
+        """Its last changes on this node, oldest first."""
+        return {"schema": 1, "history": scheduler.history(check_id)}
+
+
+def _add_watching(app: FastAPI, cluster: ClusterChecks) -> None:
+    scheduler = cluster.scheduler
+
+    @app.get(f"{PREFIX}/lamp", tags=["checks"])
+    def lamp() -> dict[str, Any]:
+        """One worst state, its reasons in order of importance, and what to do about each."""
+        return cluster.lamp()
+
+    @app.get(f"{PREFIX}/maintenance", tags=["checks"])
+    def maintenance() -> dict[str, Any]:
+        """The maintenance window, if one is open."""
+        return {"schema": 1, **scheduler.maintenance()}
+
+    @app.post(f"{PREFIX}/maintenance", tags=["checks"])
+    def begin(wish: Window) -> dict[str, Any]:
+        """Open one: checks send no mail for so long."""
+        return {"schema": 1, **scheduler.begin_maintenance(wish.minutes, wish.why)}
+
+    @app.delete(f"{PREFIX}/maintenance", tags=["checks"])
+    def end() -> dict[str, Any]:
+        """Close it."""
+        return {"schema": 1, **scheduler.end_maintenance()}
+
+    @app.get(f"{PREFIX}/metrics", tags=["checks"], response_class=PlainTextResponse)
+    def metrics() -> PlainTextResponse:
+        """For Prometheus."""
+        return PlainTextResponse(cluster.metrics(), media_type="text/plain; version=0.0.4")
+
+
+def _add_telling(app: FastAPI, hands: Hands, known: Known, mailer: Mailer) -> None:
+    @app.get(f"{PREFIX}/monitoring", tags=["checks"])
+    def monitoring() -> dict[str, Any]:
+        """The monitoring file, without passwords."""
+        return known.monitoring().shown()
+
+    @app.put(f"{PREFIX}/monitoring", tags=["checks"])
+    def change(wish: MonitoringWish) -> dict[str, Any]:
+        """Change it; the master brings it to the slave."""
+        changed = merged(known.monitoring(), wish.model_dump(exclude_none=True))
+        hands.files.write(places.MONITORING, changed.to_toml().encode(), 0o600)
+        return changed.shown()
+
+    @app.get(f"{PREFIX}/mail", tags=["checks"])
+    def mail() -> dict[str, Any]:
+        """What waits to be sent, and how the last try ended."""
+        return {"schema": 1, **mailer.report()}
+
+    @app.post(f"{PREFIX}/mail/test", tags=["checks"])
+    def test_mail() -> dict[str, Any]:
+        """Send a test mail now; the error says at what it failed."""
+        return {"schema": 1, **mailer.test()}
+
+    @app.get(f"{PREFIX}/icinga/config", tags=["checks"], response_class=PlainTextResponse)
+    def icinga() -> PlainTextResponse:
+        """Host, service and command objects for Icinga 2."""
+        return PlainTextResponse(configuration(machine.read_settings(hands)))
+
+
+def merged(now: Monitoring, wish: dict[str, Any]) -> Monitoring:
+    """The file with some keys changed.
+
+    Raises:
+        RequestRefused: a value that cannot be, by name.
+    """
+    tables = {
+        name: {key: getattr(getattr(now, name), key) for key in getattr(now, name).__slots__}
+        for name in ("mail", "icinga", "ami")
+    }
+    plain = {"notify_only": now.notify_only, "ntp_servers": now.ntp_servers, "raid": now.raid}
+    for name, value in wish.items():
+        if name in tables:
+            tables[name] |= value
+        else:
+            plain[name] = value
+    return monitoring_from_mapping({**tables, **plain})

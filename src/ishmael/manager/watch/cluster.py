@@ -1,0 +1,198 @@
+"""All checks of both nodes, and the lamp. The other node is asked through its door now and then; its events tell between."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from ishmael.checks.base import Seen, State
+from ishmael.checks.catalogue import CHECKS
+from ishmael.manager.data.situation import Looking
+from ishmael.manager.look import Look
+from ishmael.manager.ports.events import Events
+from ishmael.manager.ports.hands import Hands
+from ishmael.manager.ports.node import Peer
+from ishmael.manager.watch.scheduler import CHECKS_SCHEMA, Scheduler, now_text
+from ishmael.manager.works.ssh_keys import pinned
+from ishmael.words import places
+from ishmael.words.errors import IshmaelError
+from ishmael.words.monitoring import Monitoring, monitoring_from_toml
+
+_ASK_EVERY_S = 60.0
+_ASK_AT_ONCE_S = 5.0
+_STALE_S = 200.0
+_EVENTS = 300
+_ORDER = {"critical": 0, "unknown": 2, "warning": 1, "ok": 3}
+_TITLES = {check.id: check for check in CHECKS}
+
+
+class Known:
+    """What probes may know, looked up cheaply.
+
+    Args:
+        hands: ports to look with.
+        events: the event list.
+        look: says how far the files are.
+    """
+
+    def __init__(self, hands: Hands, events: Events, look: Look) -> None:
+        self._hands, self._events, self._look = hands, events, look
+        self._looking = Looking(hands)
+        self._monitoring: tuple[bytes | None, Monitoring] = (None, Monitoring())
+        self.peer_version = ""
+
+    def seen(self) -> Seen:
+        """As it is now."""
+        now = self._looking.situation()
+        try:
+            keeper: Mapping[str, Any] = self._hands.keeper.status()
+        except IshmaelError:
+            keeper = {}
+        files = self._look.files() if now.serves else {}
+        return Seen(
+            keeper, now.settings, now.profile, now.own, now.peer, self.monitoring(), files,
+            self._events.newest(_EVENTS), self._hands.host.version(), self.peer_version,
+        )  # fmt: skip
+
+    def monitoring(self) -> Monitoring:
+        """The monitoring file; the defaults while there is none, or it is not valid."""
+        raw = self._hands.files.read(places.MONITORING)
+        if raw != self._monitoring[0]:
+            try:
+                self._monitoring = (raw, monitoring_from_toml(raw.decode()) if raw else Monitoring())
+            except (IshmaelError, UnicodeError):
+                self._monitoring = (raw, Monitoring())
+        return self._monitoring[1]
+
+    def peer(self) -> Peer | None:
+        """The other node's door."""
+        other = self._looking.situation().peer
+        if other is None:
+            return None
+        key = pinned((self._hands.files.read(places.KNOWN_HOSTS) or b"").decode(errors="replace")).get(other.id)
+        return None if key is None else Peer((other.internal_ip, other.phone_ip), key)
+
+
+class ClusterChecks:
+    """A background task that keeps what the other node's checks say, and answers about both.
+
+    Args:
+        hands: ports to ask the other node with.
+        scheduler: this node's checks.
+        known: what is known.
+        events: the event list.
+    """
+
+    name = "checks of the other node"
+
+    def __init__(self, hands: Hands, scheduler: Scheduler, known: Known, events: Events) -> None:
+        self._hands, self._known, self._events = hands, known, events
+        self.scheduler = scheduler
+        self._peer: list[dict[str, Any]] = []
+        self._peer_at = ""
+        self._sent: bytes | None = None
+        self.unreached = ""
+
+    def run(self, stop: threading.Event) -> None:
+        """Ask every minute, and soon after the other node told of a change."""
+        asked_s, marked = -_ASK_EVERY_S, ""
+        while not stop.wait(1.0):
+            told = self._newest_of_peer()
+            waited_s = time.monotonic() - asked_s
+            if waited_s < _ASK_AT_ONCE_S or (waited_s < _ASK_EVERY_S and told == marked):
+                continue
+            asked_s, marked = time.monotonic(), told
+            self._ask()
+
+    def _newest_of_peer(self) -> str:
+        own = self._hands.host.name()
+        ids = [
+            str(e.get("id"))
+            for e in self._events.newest(50)
+            if e.get("kind") == "check-changed" and e.get("node") != own
+        ]
+        return ids[-1] if ids else ""
+
+    def _ask(self) -> None:
+        seen = self._known.seen()
+        if seen.side != "master":
+            self._peer, self._peer_at, self.unreached = [], "", ""
+            return
+        peer = self._known.peer()
+        if peer is None:
+            self._peer, self._peer_at, self.unreached = [], "", ""
+            return
+        raw = self._hands.files.read(places.MONITORING)
+        try:
+            answer = self._hands.node.ask(peer, "checks", {"monitoring": (raw or b"").decode()}, limit_s=8.0)
+            self._peer, self._peer_at, self.unreached = list(answer["checks"]), now_text(), ""
+            self._known.peer_version = str(answer.get("version", ""))
+        except (IshmaelError, KeyError, TypeError, ValueError) as error:
+            self.unreached = str(error)
+
+    def all(self) -> dict[str, Any]:
+        """``ishmael checks --json``."""
+        rows = self.scheduler.rows(self._hands.host.name()) + self._peers_rows()
+        rows.sort(key=lambda row: (list(_TITLES).index(row["id"]) if row["id"] in _TITLES else 99, row["node"]))
+        return {"schema": CHECKS_SCHEMA, "checks": rows, "unreached": self.unreached,
+                "maintenance": self.scheduler.maintenance()}  # fmt: skip
+
+    def _peers_rows(self) -> list[dict[str, Any]]:
+        """Its results, with the changes it has told of since."""
+        rows = [dict(row) for row in self._peer]
+        if not rows:
+            return rows
+        age_s = (datetime.now(UTC) - datetime.fromisoformat(self._peer_at)).total_seconds()
+        told = [
+            e
+            for e in self._events.newest(_EVENTS)
+            if e.get("kind") == "check-changed" and str(e.get("at")) > self._peer_at
+        ]
+        for row in rows:
+            for event in told:
+                facts = event.get("facts") or {}
+                if event.get("node") == row["node"] and facts.get("check") == row["id"]:
+                    row |= {"state": facts.get("state"), "output": facts.get("output"), "since": event.get("at")}
+            if age_s > _STALE_S:
+                row |= {
+                    "state": "unknown",
+                    "hard": True,
+                    "output": f"not heard of for {age_s:.0f} s; was {row['state']}",
+                }
+        return rows
+
+    def lamp(self) -> dict[str, Any]:
+        """The worst state, and why, in order of importance, with what to do."""
+        rows = [row for row in self.all()["checks"] if row["state"] != "ok" and row["hard"]]
+        rows.sort(key=lambda row: (_ORDER.get(row["state"], 2), bool(row["acknowledged"])))
+        reasons = [
+            {key: row[key] for key in ("id", "name", "title", "title_de", "node", "state", "since", "output", "hint", "hint_de",
+                                       "acknowledged")}
+            for row in rows
+        ]  # fmt: skip
+        counts = [row for row in rows if not row["acknowledged"]]
+        worst = min((str(row["state"]) for row in counts), key=lambda state: _ORDER.get(state, 2), default="ok")
+        colour = {"ok": "green", "critical": "red"}.get(worst, "yellow")
+        return {"schema": CHECKS_SCHEMA, "state": worst, "colour": colour, "reasons": reasons,
+                "maintenance": self.scheduler.maintenance()}  # fmt: skip
+
+    def metrics(self) -> str:
+        """Prometheus' text format 0.0.4."""
+        lines = [
+            "# HELP ishmael_check_state 0 ok, 1 warning, 2 critical, 3 unknown",
+            "# TYPE ishmael_check_state gauge",
+        ]
+        for row in self.all()["checks"]:
+            value = int(State[str(row["state"]).upper()])
+            lines.append(f'ishmael_check_state{{id="{row["id"]}",check="{row["name"]}",node="{row["node"]}"}} {value}')
+        seen = self._known.seen()
+        lines += [
+            "# HELP ishmael_master 1 on the node that serves", "# TYPE ishmael_master gauge",
+            f"ishmael_master {int(seen.side == 'master')}",
+            "# HELP ishmael_failover_possible 1 if the slave may take over", "# TYPE ishmael_failover_possible gauge",
+            f"ishmael_failover_possible {int(bool(seen.keeper.get('failover_possible')))}",
+        ]  # fmt: skip
+        return "\n".join(lines) + "\n"

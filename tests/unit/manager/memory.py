@@ -1,0 +1,72 @@
+"""Ports in memory that stand beside the two machines: copies, services around, programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from ishmael.manager.ports.copies import Copied, Target, Watch
+from ishmael.manager.ports.surroundings import Service
+from ishmael.words.profile import FileSet
+
+
+class MemoryCopies:
+    """Everything is there at once."""
+
+    def password(self) -> str:
+        return "secret"
+
+    def there(self, files: FileSet) -> bool:
+        return True
+
+    def size(self, files: FileSet) -> int:
+        return 1000
+
+    def answers(self, target: Target) -> bool:
+        return True
+
+    def some(self, target: Target, files: FileSet, paths: Sequence[bytes], stopped: Callable[[], bool]) -> Copied:
+        return Copied(0, "")
+
+    def all(self, target: Target, files: FileSet, stopped: Callable[[], bool], watch: Watch | None = None) -> Copied:
+        return Copied(0, "", moved_bytes=1000)
+
+    def compare(self, target: Target, files: FileSet, stopped: Callable[[], bool]) -> Copied:
+        return Copied(0, "")
+
+
+class MemorySurroundings:
+    """Everything works, and nobody telephones, until a test says otherwise."""
+
+    def __init__(self) -> None:
+        self.broken: set[str] = set()
+        self.up: int | None = 0
+
+    def services(self) -> tuple[Service, ...]:
+        items = ("dns", "clock", "mail", "fax")
+        return tuple(Service(item, item not in self.broken, "it was looked at") for item in items)
+
+    def calls(self) -> int | None:
+        return self.up
+
+
+class MemoryPrograms:
+    """Every program is installed, and content with everything but what a test says."""
+
+    def __init__(self) -> None:
+        self.missing: set[str] = set()
+        self.says = ""
+        self.trouble = ("", "")
+        self.looked_at: list[dict[str, bytes]] = []
+
+    def installed(self, path: str) -> bool:
+        return path not in self.missing
+
+    def refusal(self, files: Mapping[str, bytes], commands: Sequence[Sequence[str]], *, quiet: bool) -> str:
+        self.looked_at.append(dict(files))
+        return self.says
+
+    def reload_units(self) -> None:
+        pass
+
+    def login_trouble(self, host: str, port: int, how: str, login: tuple[str, str], *, verify: bool) -> tuple[str, str]:
+        return self.trouble

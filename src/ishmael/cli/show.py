@@ -107,6 +107,7 @@ def status(seen: Mapping[str, Any]) -> None:
     if seen["out_because"]:
         out.print(f"[yellow]this node is out: {seen['out_because']}[/]")
     _nodes(seen)
+    _versions(seen)
     if seen["workload"]:
         out.print("workload    " + ", ".join(f"{unit} {state}" for unit, state in seen["workload"].items()))
     if seen["failover_possible"]:
@@ -129,6 +130,17 @@ def _nodes(seen: Mapping[str, Any]) -> None:
             "; ".join(node["reasons"]),
         )
     console().print(table)
+
+
+def _versions(seen: Mapping[str, Any]) -> None:
+    """Side by side; packages that no node has are left out, and so is all of it when nothing is known."""
+    told = {str(node["name"]): dict(node.get("versions") or {}) for node in seen["nodes"]}
+    for name in dict.fromkeys(package for versions in told.values() for package in versions):
+        each = {node: versions.get(name) for node, versions in told.items() if versions}
+        if any(each.values()):
+            text = ", ".join(f"{version or 'not installed'} ({node})" for node, version in each.items())
+            same = len(each) == 1 or len(set(each.values())) == 1
+            console().print(f"{name:11} " + (str(next(iter(each.values()))) if same else f"[yellow]{text}[/]"))
 
 
 def events(rows: Iterable[Mapping[str, Any]]) -> None:

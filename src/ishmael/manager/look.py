@@ -16,7 +16,7 @@ from ishmael.manager.works.joining import standing_as_master
 from ishmael.words import places
 from ishmael.words.errors import IshmaelError, RequestRefused, refusal
 from ishmael.words.settings import Settings
-from ishmael.words.status import status_object
+from ishmael.words.status import Versions, status_object
 
 EVENTS_SCHEMA = 1
 _STORY_EVENTS = 5000
@@ -30,10 +30,17 @@ class Look:
         hands: ports to look with.
         events: the event list.
         files: says how far the slave's files are, as part of the status.
+        versions: what each node has installed, as far as it is known.
     """
 
-    def __init__(self, hands: Hands, events: Events, files: Callable[[], dict[str, Any]] = dict) -> None:
-        self._hands, self._events, self._files = hands, events, files
+    def __init__(
+        self,
+        hands: Hands,
+        events: Events,
+        files: Callable[[], dict[str, Any]] = dict,
+        versions: Callable[[], Versions] = dict,
+    ) -> None:
+        self._hands, self._events, self._files, self._versions = hands, events, files, versions
         self._asking = threading.Lock()
         self._connected: dict[str, bool] | None = None
         self._ask_at = 0.0
@@ -50,7 +57,9 @@ class Look:
             keeper = None
         prepared = machine.our_authorized_line(self._hands) is not None
         settings = machine.read_settings(self._hands)
-        seen = status_object(keeper, settings, prepared=prepared, host_name=self._hands.host.name())
+        seen = status_object(
+            keeper, settings, prepared=prepared, host_name=self._hands.host.name(), versions=self._versions()
+        )
         seen["sync"] = {**seen["sync"], **self._files()}
         seen["links"] = self._links(settings)
         return seen

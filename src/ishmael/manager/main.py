@@ -30,7 +30,8 @@ from ishmael.manager.jobs.journal import Journal
 from ishmael.manager.jobs.queue import Queue
 from ishmael.manager.jobs.runner import Runner
 from ishmael.manager.look import Look
-from ishmael.manager.tasks import Tasks
+from ishmael.manager.tasks import Task, Tasks
+from ishmael.manager.versions import VersionWatch
 from ishmael.manager.watch.cluster import ClusterChecks, Known
 from ishmael.manager.watch.icinga import IcingaPush
 from ishmael.manager.watch.mail import Mailer
@@ -103,14 +104,14 @@ def serve(api_socket: str, jobs: str) -> None:
     runner = Runner(journal, works, cluster_lock)
     book = AccountsBook(hands.files)
     files = FilesFollow(hands, hands.copies, Rsyncd(), Inotify)
-    look, events = Look(hands, EventFile(), files.facts), EventFile()
+    versions = VersionWatch(hands)
+    look, events = Look(hands, EventFile(), files.facts, versions.versions), EventFile()
     known = Known(hands, events, look)
     scheduler = Scheduler(known.seen, hands.keeper, hands.files)
     cluster, mailer = ClusterChecks(hands, scheduler, known, events), Mailer(hands, known, events)
     follow = WebFollow(hands, book, CertificateBook(hands.files))
-    tasks = Tasks(
-        [files, ServicesFollow(hands, cluster_lock), follow, scheduler, cluster, mailer, IcingaPush(cluster, known)]
-    )
+    watches: list[Task] = [scheduler, cluster, mailer, IcingaPush(cluster, known)]
+    tasks = Tasks([files, versions, ServicesFollow(hands, cluster_lock), follow, *watches])
     app = make_app(Queue(journal, works), journal, look, hands.host.version(), book)
     services.add_to(app, hands)
     checks.add_to(app, hands, cluster, known, mailer)

@@ -13,6 +13,8 @@ from ishmael.words.errors import RequestRefused
 PROFILE_SCHEMA = 1
 _PATH = re.compile(r"(/[A-Za-z0-9._+-]+)+")
 _TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]{1,99}")
+_DIRECTORY = re.compile(r"/[^/\x00-\x1f]+(/[^/\x00-\x1f]+)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,8 @@ class Profile:
         database: kept in step on both nodes, or None.
         files: directories that the slave has a copy of.
         sqlite: SQLite files whose rows the slave has too.
+        packages: Debian packages that both nodes must have in one version, beside Ishmael's own.
+        firmware: directories (of telephones and the like) that re-adding makes the same as the master's.
     """
 
     name: str
@@ -121,6 +125,8 @@ class Profile:
     database: DatabaseWanted | None = None
     files: tuple[FileSet, ...] = ()
     sqlite: tuple[SqliteSet, ...] = ()
+    packages: tuple[str, ...] = ()
+    firmware: tuple[str, ...] = ()
 
 
 def profile_from_toml(text: str) -> Profile:
@@ -149,7 +155,21 @@ def _from_mapping(raw: Mapping[str, Any]) -> Profile:
     files = tuple(_file_set(entry) for entry in values.pop("files", ()))
     sqlite = tuple(_sqlite_set(entry) for entry in values.pop("sqlite", ()))
     _no_nesting([entry.path for entry in files])
-    return Profile(units=units, on_open=on_open, database=database, files=files, sqlite=sqlite, **values)
+    packages = _matching("packages", values.pop("packages", ()), _PACKAGE)
+    firmware = _matching("firmware", values.pop("firmware", ()), _DIRECTORY)
+    return Profile(
+        units=units, on_open=on_open, database=database, files=files, sqlite=sqlite, packages=packages, firmware=firmware,
+        **values,
+    )  # fmt: skip
+
+
+def _matching(key: str, raw: Any, pattern: re.Pattern[str]) -> tuple[str, ...]:
+    if not isinstance(raw, (list, tuple)):
+        raise TypeError(f"{key} is no list of texts")
+    for text in raw:
+        if not isinstance(text, str) or not pattern.fullmatch(text) or "/../" in f"{text}/":
+            raise ValueError(f"{text!r} in {key} is not valid")
+    return tuple(raw)
 
 
 def _database(raw: Mapping[str, Any]) -> DatabaseWanted:

@@ -12,11 +12,18 @@ from ishmael.words.roles import ClusterState, Role
 from ishmael.words.settings import NodeSettings, Settings
 
 STATUS_SCHEMA = 1
+Versions = Mapping[str, Mapping[str, str | None]]
+"""Node name -> package -> version, as far as it is known."""
 _SERVING = (Role.MASTER, Role.HANDING)
 
 
 def status_object(
-    keeper: Mapping[str, Any] | None, settings: Settings | None, *, prepared: bool, host_name: str
+    keeper: Mapping[str, Any] | None,
+    settings: Settings | None,
+    *,
+    prepared: bool,
+    host_name: str,
+    versions: Versions | None = None,
 ) -> dict[str, Any]:
     """The whole cluster as this node sees it.
 
@@ -25,10 +32,12 @@ def status_object(
         settings: the settings on disk, or None when this node is not set up.
         prepared: this node accepts a master's key (it went through "prepare slave").
         host_name: this node's own host name.
+        versions: of the packages that both nodes must have in one version.
     """
     seen: Mapping[str, Any] = keeper or {}
     own = settings.named(host_name) if settings else None
     nodes = _nodes(seen, settings, own, host_name) if settings else [_lone_node(seen, host_name)]
+    nodes = [{**row, "versions": dict((versions or {}).get(str(row["name"]), {}))} for row in nodes]
     blocked = list(seen.get("failover_blocked_by") or [])
     if keeper is None:
         blocked = ["the keeper of this node does not answer"]

@@ -173,7 +173,7 @@ def test_the_life_of_a_cluster(served: Served, capsys: pytest.CaptureFixture[str
     machine.files.write("/root/.ssh/authorized_keys", f"{CLUSTER_KEY} x\n".encode(), 0o600)
     code, out, err = ishmael(capsys, *ADD, "--yes")
     assert code == 0
-    assert [line.split(" ")[0] for line in err.splitlines()] == [f"{n}/9" for n in range(1, 10)]
+    assert [line.split(" ")[0] for line in err.splitlines()] == [f"{n}/10" for n in range(1, 11)]
     assert "add-slave done" in out
     code, out, _ = ishmael(capsys, "status", "--json")
     status = json.loads(out)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -18,6 +18,7 @@ from ishmael.words.errors import HostFault, PeerFault, RequestRefused
 from ishmael.words.roles import Role
 from ishmael.words.settings import Settings, settings_from_toml
 from manager.memory import MemoryCopies, MemoryPrograms, MemorySurroundings
+from manager.packages import MemoryPackages
 
 CLUSTER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDQ4NDg0ODQ4NDg0ODQ4NDg0ODQ4NDg0ODQ4NDg0ODQ4"
 OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDU1NTU1NTU1NTU1NTU1NTU1NTU1NTU1NTU1NTU1NTU1"
@@ -220,6 +221,7 @@ class Machine:
         self.corosync = MemoryCorosync(self)
         self.database, self.programs = MemoryDatabases(), MemoryPrograms()
         self.surroundings = MemorySurroundings()
+        self.packages = MemoryPackages()
         self.files.write(
             "/etc/ssh/ssh_host_ed25519_key.pub", f"{HOST_KEYS[self.name]} root@{self.name}\n".encode(), 0o644
         )
@@ -238,7 +240,7 @@ class Machine:
             self.files, self.keeper, self.services, self.network, MemoryNode(self), self.keys, self.corosync,
             self.host, self.world.clock, self.database,
             MemoryCopies(),
-            surroundings=self.surroundings, programs=self.programs,
+            surroundings=self.surroundings, programs=self.programs, packages=self.packages,
         )  # fmt: skip
 
     @property
@@ -426,6 +428,12 @@ class MemoryNode:
             kind = {"request": errors.RequestRefused, "ishmael": errors.Bug}.get(said["whose"], PeerFault)
             raise kind(said["code"], said["message"], said["hint"])
         return dict(answer)
+
+    def ask_each(
+        self, peer: Peer, op: str, each: Iterable[Mapping[str, Any]], limit_s: float = 60.0
+    ) -> Iterator[Mapping[str, Any]]:
+        for arguments in each:
+            yield self.ask(peer, op, arguments, limit_s)
 
 
 class World:

@@ -9,6 +9,7 @@ from ishmael.manager.drivers.files import DiskFiles
 from ishmael.manager.drivers.host import ThisHost
 from ishmael.manager.drivers.keeper import SocketKeeper
 from ishmael.manager.drivers.network import KernelNetwork
+from ishmael.manager.drivers.packages import DebianPackages
 from ishmael.manager.drivers.postgres import Postgres
 from ishmael.manager.drivers.rsync import Rsync
 from ishmael.manager.drivers.services import Systemd
@@ -33,4 +34,5 @@ def real_hands() -> Hands:
         copies=Rsync(),
         surroundings=SeenSurroundings(),
         programs=Checkers(),
+        packages=DebianPackages(),
     )

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from ishmael.words.errors import HostFault
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C.UTF-8", "HOME": os.environ.get("HOME", "/root")}
 
 
 def run(
@@ -24,10 +25,9 @@ def run(
     Raises:
         HostFault: it is not installed, or did not end in time.
     """
-    environment = {"PATH": PATH, "LC_ALL": "C.UTF-8", "HOME": os.environ.get("HOME", "/root")}
     try:
         return subprocess.run(
-            list(argv), input=given or b"", capture_output=True, timeout=limit_s, env=environment, check=False
+            list(argv), input=given or b"", capture_output=True, timeout=limit_s, env=ENVIRONMENT, check=False
         )
     except FileNotFoundError as error:
         raise HostFault(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import select
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ishmael.manager.drivers.programs import PATH, run, words_of
+from ishmael.manager.drivers.programs import ENVIRONMENT, PATH, run, words_of
 from ishmael.manager.ports.node import KeyPair, Peer
 from ishmael.words import errors, places
 from ishmael.words.errors import HostFault, IshmaelError, PeerFault
@@ -71,6 +73,30 @@ class SshNode:
                     break
         raise problem
 
+    def ask_each(
+        self, peer: Peer, op: str, each: Iterable[Mapping[str, Any]], limit_s: float = 60.0
+    ) -> Iterator[Mapping[str, Any]]:
+        """Ask the same for each of these arguments over one connection, to the first address that answers."""
+        address = next((there for there in peer.addresses if self.host_key(there) == peer.host_key), "")
+        if not address:
+            raise _unreached(peer.addresses[0], "it shows no host key, or another one")
+        with (
+            tempfile.NamedTemporaryFile("w", prefix="known-", dir=_workroom()) as pins,
+            tempfile.TemporaryFile() as said,
+        ):
+            pins.write(f"{_ALIAS} {peer.host_key}\n")
+            pins.flush()
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": said}
+            with subprocess.Popen(self._command(address, pins.name), env=ENVIRONMENT, **pipes) as wire:  # type: ignore[call-overload]
+                try:
+                    for arguments in each:
+                        yield _one_of_many(wire, address, {"op": op, "arguments": dict(arguments)}, limit_s)
+                finally:
+                    # Its end is the end of its input; one that hangs would keep the job from going on.
+                    with suppress(OSError):
+                        wire.stdin.close()
+                    wire.kill()
+
     def _command(self, address: str, pins: str) -> list[str]:
         options = {
             "BatchMode": "yes", "IdentitiesOnly": "yes", "IdentityFile": places.CLUSTER_KEY, "IdentityAgent": "none",
@@ -99,6 +125,28 @@ def _unreached(address: str, said: str) -> PeerFault:
         f"{address} cannot be reached: {said.removeprefix('ssh: ').rstrip('.')}.",
         "Is the machine on, and are both its cables plugged in?",
     )
+
+
+def _one_of_many(
+    wire: subprocess.Popen[bytes], address: str, ask: Mapping[str, Any], limit_s: float
+) -> Mapping[str, Any]:
+    assert wire.stdin is not None
+    assert wire.stdout is not None
+    try:
+        wire.stdin.write(json.dumps(ask).encode() + b"\n")
+        wire.stdin.flush()
+    except OSError as error:
+        raise PeerFault(
+            "peer-unreachable", f"The connection to {address} broke.", "Are the cables plugged in?"
+        ) from error
+    if not select.select([wire.stdout], [], [], limit_s)[0]:
+        raise PeerFault(
+            "peer-slow", f"{address} did not answer within {limit_s:.0f} s.", "See there: journalctl -u ssh"
+        )
+    line = wire.stdout.readline()
+    if not line.endswith(b"\n"):
+        raise PeerFault("peer-unreachable", f"The connection to {address} broke.", "Are the cables plugged in?")
+    return _answer(address, subprocess.CompletedProcess([], 0, line, b""))
 
 
 def _answer(address: str, done: subprocess.CompletedProcess[bytes]) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from ishmael.manager.ports.host import Host
 from ishmael.manager.ports.keeper import Keeper
 from ishmael.manager.ports.network import Network
 from ishmael.manager.ports.node import Keys, Node
+from ishmael.manager.ports.packages import Packages
 from ishmael.manager.ports.programs import Programs
 from ishmael.manager.ports.services import Services
 from ishmael.manager.ports.surroundings import Surroundings
@@ -35,3 +36,4 @@ class Hands:
     copies: Copies
     surroundings: Surroundings
     programs: Programs
+    packages: Packages

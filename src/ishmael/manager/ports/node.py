@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -47,6 +47,16 @@ class Node(Protocol):
         Raises:
             PeerFault: unreachable, another host key, our key refused, nonsense answered, or the peer's own fault.
             RequestRefused: the peer refused the request itself.
+        """
+        ...
+
+    def ask_each(
+        self, peer: Peer, op: str, each: Iterable[Mapping[str, Any]], limit_s: float = 60.0
+    ) -> Iterator[Mapping[str, Any]]:
+        """Ask the same for each of these arguments over one connection, the next when the one before is answered.
+
+        Raises:
+            PeerFault, RequestRefused: as ``ask``; the rest is not asked.
         """
         ...
 

@@ -12,6 +12,7 @@ from ishmael.manager.works.database_steps import DatabaseSteps
 from ishmael.manager.works.joining import Joining, standing_as_master
 from ishmael.manager.works.meeting import Meeting, Wanted
 from ishmael.manager.works.scouting import scout
+from ishmael.manager.works.version_steps import VersionSteps
 from ishmael.words import places
 from ishmael.words.errors import Finding
 
@@ -42,6 +43,7 @@ class AddSlave:
         self._joining = Joining(hands, notes)
         self._database = DatabaseSteps(hands, notes, self._joining)
         self._copying = Copying(hands, notes, self._joining)
+        self._versions = VersionSteps(hands, notes, self._joining)
         self._facts: dict[str, Any] = {}
 
     def check(self) -> list[Finding]:
@@ -81,6 +83,7 @@ class AddSlave:
         join = self._joining
         return [
             Step("pin the slave's host key", join.is_pinned, join.pin, join.unpin),
+            self._versions.packages(),
             Step("install the cluster's files on the slave", join.is_installed, join.install, join.withdraw),
             Step(
                 "write Corosync's configuration of two nodes",
@@ -90,6 +93,7 @@ class AddSlave:
             ),
             Step("start Corosync on both nodes", join.are_members, join.start_corosync),
             Step("write the settings of two nodes", join.settings_written, join.write_settings, join.restore_settings),
+            *self._versions.firmware(),
             *self._database.steps(),
             *self._copying.steps(),
             Step("start the slave's keeper", join.takes_part, join.start_keeper),
@@ -108,7 +112,8 @@ class AddSlave:
         return {
             "slave": slave.name,
             "node": slave.id,
-            "bytes_moved": files + database["bytes_moved"],
+            "bytes_moved": files + self._versions.result()["bytes_moved"] + database["bytes_moved"],
             "database": database,
             **self._copying.result(),
+            "updated": self._versions.result()["updated"],
         }

@@ -13,9 +13,11 @@ from ishmael.manager.ports.node import Peer
 from ishmael.manager.works import machine
 from ishmael.manager.works.set_up_master import corosync_missing, units_missing
 from ishmael.manager.works.ssh_keys import PublicKey, read_public_key
-from ishmael.words.errors import Finding, IshmaelError
+from ishmael.manager.works.versions import bringing, not_kept
+from ishmael.words.errors import Finding, IshmaelError, RequestRefused
 from ishmael.words.roles import Role
 from ishmael.words.settings import NodeSettings, Settings, check_settings
+from ishmael.words.versions import OWN_PACKAGE
 
 CLOCK_MS_MAX = 2000
 DISK_BYTES_MIN = 200_000_000
@@ -82,7 +84,8 @@ class Meeting:
             hello = self._hands.node.ask(peer, "hello", {"units": units})
             after_s = self._hands.host.wall_s()
             nics = [nic_from_mapping(raw) for raw in hello["nics"]]
-            self._judge(hello, (before_s + after_s) / 2)
+            self._judge(hello, before_s, after_s)
+            self._judge_versions(peer, hello)
         except IshmaelError as error:
             self._find("name", error.code, error.message, error.hint)
             return None
@@ -143,7 +146,7 @@ class Meeting:
             )  # fmt: skip
         return internal
 
-    def _judge(self, hello: Mapping[str, Any], now_s: float) -> None:
+    def _judge(self, hello: Mapping[str, Any], before_s: float, after_s: float) -> None:
         wanted, name = self._wanted, str(hello["host_name"])
         if name.lower() == self._own.name.lower():
             message = f"Both nodes are called {name}."
@@ -151,15 +154,13 @@ class Meeting:
         elif name.lower() != wanted.name.lower():
             message = f"The machine at {wanted.internal_ip} is called {name}, not {wanted.name}."
             self._refuse("name", "other-host-name", message, f"Enter {name}, or correct the addresses.")
-        own_version = self._hands.host.version()
-        if hello["version"] != own_version:
-            message = f"{name} has Ishmael {hello['version']}, this node {own_version}."
-            self._find("name", "version-differs", message, "Install the same version on both nodes.")
         if hello["architecture"] != self._hands.host.architecture():
             message = f"{name} is an {hello['architecture']} machine, this one {self._hands.host.architecture()}."
             self._find("name", "architecture-differs", message, "Both nodes have to be of one architecture.")
         self._judge_cluster(hello, name)
-        off_ms = abs(float(hello["wall_s"]) - now_s) * 1000
+        # It looked at its clock at some time in between; on a busy machine that is a wide field.
+        wall_s = float(hello["wall_s"])
+        off_ms = max(before_s - wall_s, wall_s - after_s, 0.0) * 1000
         if off_ms > CLOCK_MS_MAX:
             message = f"The clocks differ by {off_ms / 1000:.1f} s."
             self._find(
@@ -175,6 +176,24 @@ class Meeting:
         if not hello["corosync"]:
             self.findings.append(corosync_missing(name))
         self.findings += units_missing([str(unit) for unit in hello["missing_units"]], name)
+
+    def _judge_versions(self, peer: Peer, hello: Mapping[str, Any]) -> None:
+        """Other versions are no fault when this node can bring its own there."""
+        name, own_version = str(hello["host_name"]), self._hands.host.version()
+        try:
+            found = bringing(self._hands, peer)
+        except RequestRefused as error:
+            if error.code != "unknown-op":
+                raise
+            message = f"{name} has Ishmael {hello['version']}, this node {own_version}."
+            self._find("name", "version-differs", message, "Install the same version on both nodes.")
+            return
+        finding = not_kept(found, name)
+        if finding is not None:
+            self.findings.append(finding)
+        elif hello["version"] != own_version and OWN_PACKAGE not in found.files:
+            message = f"{name} runs Ishmael {hello['version']}, this node {own_version}."
+            self._find("name", "version-differs", message, "Install the same version on both nodes.")
 
     def _judge_cluster(self, hello: Mapping[str, Any], name: str) -> None:
         cluster = hello["cluster"]

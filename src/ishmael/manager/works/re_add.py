@@ -12,6 +12,7 @@ from ishmael.manager.works.database_steps import DatabaseSteps
 from ishmael.manager.works.joining import Joining, standing_as_master
 from ishmael.manager.works.meeting import Meeting, Wanted
 from ishmael.manager.works.ssh_keys import pinned
+from ishmael.manager.works.version_steps import VersionSteps
 from ishmael.words import places
 from ishmael.words.errors import Finding
 from ishmael.words.roles import Role
@@ -38,6 +39,7 @@ class ReAdd:
         self._joining = Joining(hands, notes)
         self._database = DatabaseSteps(hands, notes, self._joining)
         self._copying = Copying(hands, notes, self._joining)
+        self._versions = VersionSteps(hands, notes, self._joining)
         self._facts: dict[str, Any] = {}
 
     def check(self) -> list[Finding]:
@@ -87,10 +89,12 @@ class ReAdd:
         join = self._joining
         return [
             Step("pin the node's host key", join.is_pinned, join.pin, join.unpin),
+            self._versions.packages(),
             Step("bring the cluster's files to the node", join.is_installed, join.install),
             Step("write Corosync's configuration", join.corosync_written, join.write_corosync, join.restore_corosync),
             Step("start Corosync on both nodes", join.are_members, join.start_corosync),
             Step("write the settings", join.settings_written, join.write_settings, join.restore_settings),
+            *self._versions.firmware(),
             *self._database.steps(),
             *self._copying.steps(),
             Step("start the node's keeper", join.takes_part, join.start_keeper),
@@ -102,8 +106,10 @@ class ReAdd:
         """Who was brought back, and what it took."""
         slave = self._joining.slave
         moved, database = int(self._notes.get("bytes_moved") or 0), self._database.result()
+        moved += self._versions.result()["bytes_moved"]
         return {
             "slave": slave.name, "node": slave.id, "rung": database["rung"],
             "bytes_moved": moved + database["bytes_moved"], "salvage": database["salvage"], "database": database,
             **self._copying.result(),
+            "updated": self._versions.result()["updated"],
         }  # fmt: skip

@@ -65,8 +65,9 @@ class ApplyService:
             return [Finding("", "not-master", message, "Run it on the master; see `ishmael status`.")]
         values, findings = self._values()
         place = kept.place(self._hands)
-        if values["enabled"]:
-            findings += self._service.check(values, place)
+        found = self._service.check(values, place)
+        # What is missing may be missing while the service is off; what is wrong is wrong at any time.
+        findings += [finding for finding in found if values["enabled"] or finding.code == "setting-invalid"]
         if findings:
             return findings
         try:

@@ -16,6 +16,7 @@ from ishmael.lab.tools import wait_until
 PACKETS_NEEDED = 100
 """Two seconds of audio in packets of 20 ms."""
 TALK_TIMEOUT_S = 6.0
+_SHOWN_S = 2.0
 VERIFIED_BY = "asterisk -rx 'pjsip show channelstats' while the call was up"
 
 
@@ -35,10 +36,17 @@ def _seen_by_asterisk(node: Node) -> dict[str, tuple[int, int]]:
 
 
 def register(lab: LabPlan, phones: Phones, numbers: Sequence[str]) -> list[dict[str, Any]]:
-    """Register phones and ask Asterisk for the contacts it now knows."""
+    """Register phones and ask Asterisk for the contacts it now knows; it may show one a moment after it answered."""
     results = phones.order(*({"do": "register", "phone": number} for number in numbers))
     node = faults.serving_node(lab)
-    known = node.exec(["asterisk", "-rx", "pjsip show contacts"], timeout_s=5).stdout if node else ""
+    known = ""
+
+    def all_known() -> bool:
+        nonlocal known
+        known = node.exec(["asterisk", "-rx", "pjsip show contacts"], timeout_s=5).stdout if node else ""
+        return all(f"{result['phone']}/sip:" in known for result in results if result["registered"])
+
+    wait_until(all_known, _SHOWN_S, 0.1)
     return [
         {
             "phone": result["phone"],

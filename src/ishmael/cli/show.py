@@ -108,6 +108,8 @@ def status(seen: Mapping[str, Any]) -> None:
         out.print(f"[yellow]this node is out: {seen['out_because']}[/]")
     _nodes(seen)
     _versions(seen)
+    for line in standing(seen):
+        out.print(line)
     if seen["workload"]:
         out.print("workload    " + ", ".join(f"{unit} {state}" for unit, state in seen["workload"].items()))
     if seen["failover_possible"]:
@@ -130,6 +132,73 @@ def _nodes(seen: Mapping[str, Any]) -> None:
             "; ".join(node["reasons"]),
         )
     console().print(table)
+
+
+def standing(seen: Mapping[str, Any]) -> list[str]:
+    """How far the slave's data is, and what was kept aside: a line each, none for what is not there."""
+    sync, lines = seen.get("sync") or {}, list[str]()
+    if sync.get("db_lag_bytes") is not None or sync.get("db_trouble"):
+        lines.append(f"database    {_database(sync)}")
+    if sync.get("files") and sync.get("file_lag_ms") is not None:
+        lines.append(f"files       {_files(sync)}")
+        lines.append(f"compared    {_compared(sync['files'])}")
+    count = (seen.get("salvage") or {}).get("count")
+    if count:
+        lines.append(f"[yellow]salvage[/]     {count} kept aside of former masters: ishmael salvage list")
+    return lines
+
+
+def _database(sync: Mapping[str, Any]) -> str:
+    parts = []
+    if sync.get("db_lag_bytes") is not None:
+        parts.append(f"{sync['db_lag_bytes']} bytes of log not applied on the slave")
+    if sync.get("canary_age_ms") is not None:
+        parts.append(f"canary {sync['canary_age_ms']} ms old")
+    if sync.get("synchronous") is not None:
+        parts.append(
+            "commits wait for the slave" if sync["synchronous"] else "[yellow]commits do not wait for a slave[/]"
+        )
+    if sync.get("db_trouble"):
+        parts.append(f"[yellow]{_plain(sync['db_trouble'])}[/]")
+    return ", ".join(parts)
+
+
+def _files(sync: Mapping[str, Any]) -> str:
+    files = sync["files"]
+    parts = [f"{sync['file_lag_ms']} ms behind, {files['waiting']} names wait"]
+    if not files["in_step"]:
+        parts.append("[yellow]being brought in step[/]")
+    if files["trouble"]:
+        parts.append(f"[yellow]{_plain(files['trouble'])}[/]")
+    differing = sync.get("differing") or []
+    if differing:
+        parts.append(f"[yellow]{_differ(len(differing), differing)}[/]")
+    return ", ".join(parts)
+
+
+def _compared(files: Mapping[str, Any]) -> str:
+    """The last reconciliation by name."""
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    if files.get("compared_at") is None:
+        return "not yet"
+    at = datetime.fromtimestamp(float(files["compared_at"]), UTC).isoformat(timespec="seconds")
+    if not files["differed"]:
+        return f"{_clock(at, 19)} UTC: nothing differed"
+    return f"{_clock(at, 19)} UTC: {_differ(int(files['differed']), files['names'])}; brought over since"
+
+
+def _differ(count: int, names: Sequence[str]) -> str:
+    """``2 files differ: /a, /b``, three names at most."""
+    shown = ", ".join(_plain(str(name)) for name in names[:3]) + (", ..." if count > min(3, len(names)) else "")
+    return f"{count} file{'s differ' if count != 1 else ' differs'}: {shown}"
+
+
+def _plain(text: str) -> str:
+    """Names come from anywhere: nothing in them may draw on the terminal."""
+    from rich.markup import escape  # noqa: PLC0415
+
+    return escape("".join(sign if sign.isprintable() else "?" for sign in text))
 
 
 def _versions(seen: Mapping[str, Any]) -> None:

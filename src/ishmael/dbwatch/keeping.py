@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 
+from ishmael.dbwatch.complaints import Complaints
 from ishmael.dbwatch.server import Server, being_joined
 from ishmael.dbwatch.session import Session, Sight
 from ishmael.dbwatch.step import InStep
@@ -37,6 +38,7 @@ class Keeping:
         self._server = Server(database)
         self._session: Session | None = None
         self._step = InStep(time.monotonic)
+        self._complaints = Complaints(database)
         self._switched_n = -1
         self._confirmed: bool | None = None
         self._slots_s = -_SLOTS_S
@@ -52,9 +54,14 @@ class Keeping:
         except (psycopg.Error, OSError) as error:
             self._forget_session()
             said = str(error).strip().splitlines()
-            facts = self._carried(wanted, said[-1] if said else type(error).__name__)
+            facts = self._carried(wanted, self._with_complaint(said[-1] if said else type(error).__name__))
         self._last = facts
         return facts
+
+    def _with_complaint(self, why: str) -> str:
+        """What is wrong, and what the server itself says about it."""
+        complaint = self._complaints.look()
+        return f"{why}; {complaint}" if why and complaint else why
 
     def _carried(self, wanted: Wanted, failed: str) -> Facts:
         """While this master's own server is away nothing can be acknowledged: whether the slave has all stays true."""
@@ -95,6 +102,8 @@ class Keeping:
         if wanted.peer:
             self._step.look(session, sight)
         in_step, why = self._step.verdict(sight) if wanted.peer else (False, "there is no slave")
+        if wanted.peer and sight.follower is None:
+            why = self._with_complaint(why)
         return Facts(
             wanted.n, True, "", self._confirmed, in_step, why, self._step.lag_bytes(sight), self._step.canary_age_ms(),
             self._promoted_ms,
@@ -196,7 +205,7 @@ class Keeping:
             raise NotYet("it did not follow and was stopped")
         self._tend_slots(session, None)
         sight = session.look("")
-        why = "" if sight.receives else "it does not stream from the master"
+        why = "" if sight.receives else self._with_complaint("it does not stream from the master")
         age_ms = session.canary_age_ms()
         return Facts(wanted.n, True, "", None, sight.receives, why, _behind(sight), age_ms, self._promoted_ms)
 

@@ -31,6 +31,7 @@ class Look:
         events: the event list.
         files: says how far the slave's files are, as part of the status.
         versions: what each node has installed, as far as it is known.
+        kept: what was kept aside of former masters, as far as it is known.
     """
 
     def __init__(
@@ -39,8 +40,10 @@ class Look:
         events: Events,
         files: Callable[[], dict[str, Any]] = dict,
         versions: Callable[[], Versions] = dict,
+        kept: Callable[[], dict[str, Any]] = dict,
     ) -> None:
         self._hands, self._events, self._files, self._versions = hands, events, files, versions
+        self._kept = kept
         self._asking = threading.Lock()
         self._connected: dict[str, bool] | None = None
         self._ask_at = 0.0
@@ -61,6 +64,7 @@ class Look:
             keeper, settings, prepared=prepared, host_name=self._hands.host.name(), versions=self._versions()
         )
         seen["sync"] = {**seen["sync"], **self._files()}
+        seen["salvage"] = {**seen["salvage"], **self._kept()}
         seen["links"] = self._links(settings)
         return seen
 

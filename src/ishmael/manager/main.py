@@ -19,6 +19,7 @@ from ishmael.manager.api.app import make_app
 from ishmael.manager.api.callers import OnlyKnownCallers, PeerCredentialProtocol
 from ishmael.manager.appliance.following import ServicesFollow
 from ishmael.manager.certificate import CertificateBook
+from ishmael.manager.data.book import SalvageBook
 from ishmael.manager.data.files import FilesFollow
 from ishmael.manager.data.salvage import Salvage
 from ishmael.manager.drivers.events import EventFile
@@ -105,8 +106,10 @@ def serve(api_socket: str, jobs: str) -> None:
     book = AccountsBook(hands.files)
     files = FilesFollow(hands, hands.copies, Rsyncd(), Inotify)
     versions = VersionWatch(hands)
-    look, events = Look(hands, EventFile(), files.facts, versions.versions), EventFile()
-    known = Known(hands, events, look)
+    salvage = Salvage(hands.host.name())
+    kept = SalvageBook(salvage)
+    look, events = Look(hands, EventFile(), files.facts, versions.versions, kept.facts), EventFile()
+    known = Known(hands, events, look, kept)
     scheduler = Scheduler(known.seen, hands.keeper, hands.files)
     cluster, mailer = ClusterChecks(hands, scheduler, known, events), Mailer(hands, known, events)
     follow = WebFollow(hands, book, CertificateBook(hands.files))
@@ -115,7 +118,7 @@ def serve(api_socket: str, jobs: str) -> None:
     app = make_app(Queue(journal, works), journal, look, hands.host.version(), book)
     services.add_to(app, hands)
     checks.add_to(app, hands, cluster, known, mailer)
-    data.add_to(app, hands, Salvage(hands.host.name()))
+    data.add_to(app, hands, salvage, files.settle)
     app.add_middleware(OnlyKnownCallers)
     door = listen(api_socket)
     config = uvicorn.Config(

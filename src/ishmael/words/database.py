@@ -61,6 +61,11 @@ class Database:
         return f"/usr/lib/postgresql/{self.version}/bin"
 
     @property
+    def log_file(self) -> str:
+        """Where the server writes what it has to say."""
+        return f"/var/log/postgresql/postgresql-{self.version}-{self.cluster}.log"
+
+    @property
     def role_file(self) -> str:
         """Settings that change with the role of this node; written by dbwatch."""
         return f"{self.etc}/conf.d/zz-ishmael-role.conf"

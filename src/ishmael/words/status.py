@@ -56,6 +56,7 @@ def status_object(
         "grade_missing": list(seen.get("grade_missing") or []),
         "nodes": nodes,
         "sync": {**_data(seen.get("database") or {}), "file_lag_ms": None, "differing": []},
+        "salvage": {"count": None, "finds": []},
         "failover_possible": bool(seen.get("failover_possible")) and keeper is not None,
         "failover_blocked_by": blocked,
         "keeper": keeper is not None,
@@ -74,7 +75,7 @@ def _data(found: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "db_lag_bytes": found.get("lag_bytes"), "canary_age_ms": found.get("canary_age_ms"),
         "promotion_ms": promoted_ms if isinstance(promoted_ms, int) and promoted_ms >= 0 else None,
-        "synchronous": found.get("synchronous"),
+        "synchronous": found.get("synchronous"), "db_trouble": str(found.get("failed") or found.get("why") or ""),
     }  # fmt: skip
 
 

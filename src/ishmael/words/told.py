@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 TOLD_KINDS = frozenset(
-    {"check-changed", "check-flapping", "check-acknowledged", "maintenance-begun", "maintenance-ended", "mail-sent", "raid-handover"}
+    {"check-changed", "check-flapping", "check-acknowledged", "maintenance-begun", "maintenance-ended", "mail-sent",
+     "raid-handover", "salvage-kept"}
 )  # fmt: skip

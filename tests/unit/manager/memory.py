@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from ishmael.manager.ports.copies import Copied, Target, Watch
 from ishmael.manager.ports.surroundings import Service
+from ishmael.words.errors import HostFault
 from ishmael.words.profile import FileSet
 
 
@@ -32,6 +34,21 @@ class MemoryCopies:
 
     def compare(self, target: Target, files: FileSet, stopped: Callable[[], bool]) -> Copied:
         return Copied(0, "")
+
+
+class MemoryFollowing:
+    """The slave has every file, until a test says otherwise."""
+
+    def __init__(self) -> None:
+        self.waiting, self.asked = 0, list[int]()
+        self.silent = False
+
+    def settle(self, limit_ms: int) -> Mapping[str, Any]:
+        self.asked.append(limit_ms)
+        if self.silent:
+            raise HostFault("manager-down", "The manager of this node does not answer.", "")
+        took_ms = limit_ms if self.waiting else 60
+        return {"settled": self.waiting == 0, "took_ms": took_ms, "files": {"waiting": self.waiting}}
 
 
 class MemorySurroundings:

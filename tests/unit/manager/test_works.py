@@ -17,6 +17,7 @@ from ishmael.manager.jobs.runner import Runner
 from ishmael.manager.ports.network import Nic
 from ishmael.manager.works.base import Notes, Step, Work, WorkFactory
 from ishmael.manager.works.catalogue import catalogue
+from ishmael.manager.works.failover import SETTLE_MS
 from ishmael.words import places
 from ishmael.words.errors import Finding, HostFault, IshmaelError
 from ishmael.words.roles import Role
@@ -460,8 +461,25 @@ def test_failover_from_either_node(number: int, tmp_path: Path) -> None:
     """The admin may ask on the master or on the slave."""
     world = World()
     stage(world, "complete", tmp_path)
-    assert done(world.machines[number], "failover", {}, tmp_path).result == {"master": "node2"}
+    result = done(world.machines[number], "failover", {}, tmp_path).result
+    assert result == {"master": "node2", "files_left": 0, "files_waited_ms": 60}
+    assert world.machines[0].following.asked == [SETTLE_MS], "the master is asked, whoever the admin sits at"
     assert world.machines[1].keeper.role == Role.MASTER
+
+
+@pytest.mark.parametrize(
+    ("waiting", "silent", "left", "told"), [(3, False, 3, "3 files had not"), (0, True, -1, "not known")]
+)
+def test_a_failover_does_not_wait_for_ever_for_files(
+    waiting: int, silent: bool, left: int, told: str, tmp_path: Path
+) -> None:
+    """Files that do not get there in time, or nobody who knows, hold nothing up; it is told in the result and the event."""
+    world = World()
+    stage(world, "complete", tmp_path)
+    following, keeper = world.machines[0].following, world.machines[0].keeper
+    following.waiting, following.silent = waiting, silent
+    assert done(world.machines[0], "failover", {}, tmp_path).result["files_left"] == left
+    assert told in keeper.why and world.machines[1].keeper.role == Role.MASTER
 
 
 def test_reset_returns_the_machine(tmp_path: Path) -> None:

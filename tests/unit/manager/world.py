@@ -17,7 +17,7 @@ from ishmael.words.database import Database
 from ishmael.words.errors import HostFault, PeerFault, RequestRefused
 from ishmael.words.roles import Role
 from ishmael.words.settings import Settings, settings_from_toml
-from manager.memory import MemoryCopies, MemoryPrograms, MemorySurroundings
+from manager.memory import MemoryCopies, MemoryFollowing, MemoryPrograms, MemorySurroundings
 from manager.packages import MemoryPackages
 
 CLUSTER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDQ4NDg0ODQ4NDg0ODQ4NDg0ODQ4NDg0ODQ4NDg0ODQ4"
@@ -222,6 +222,7 @@ class Machine:
         self.database, self.programs = MemoryDatabases(), MemoryPrograms()
         self.surroundings = MemorySurroundings()
         self.packages = MemoryPackages()
+        self.following = MemoryFollowing()
         self.files.write(
             "/etc/ssh/ssh_host_ed25519_key.pub", f"{HOST_KEYS[self.name]} root@{self.name}\n".encode(), 0o644
         )
@@ -241,6 +242,7 @@ class Machine:
             self.host, self.world.clock, self.database,
             MemoryCopies(),
             surroundings=self.surroundings, programs=self.programs, packages=self.packages,
+            following=self.following,
         )  # fmt: skip
 
     @property
@@ -269,6 +271,7 @@ class MemoryKeeper:
         self.deaf, self.never_fit, self.asked = False, False, list[str]()
         self.told: list[tuple[str, str, dict[str, Any]]] = []
         self.loaded: Settings | None = None
+        self.why = ""
 
     def _heard(self) -> bool:
         ends = [self.machine, self.machine.other]
@@ -344,6 +347,7 @@ class MemoryKeeper:
 
     def switch(self, why: str = "") -> None:
         self.asked.append("switch")
+        self.why = why
         if not self.status()["failover_possible"]:
             raise RequestRefused("slave-not-fit", "no", "")
         first, second = self, self.machine.other.keeper
@@ -443,6 +447,17 @@ class World:
         self.clock = VirtualClock()
         self.machines: list[Machine] = []
         self.machines += [Machine(self, 1), Machine(self, 2)]
+
+    def peer(self) -> Peer:
+        """The second machine's door, as the first one knows it."""
+        return Peer(("10.78.0.2",), HOST_KEYS["node2"])
+
+    @staticmethod
+    def told_by(hands: Hands) -> list[tuple[str, str, dict[str, Any]]]:
+        """What was put into the event list through these hands."""
+        keeper = hands.keeper
+        assert isinstance(keeper, MemoryKeeper)
+        return keeper.told
 
     def image(self) -> list[dict[str, Any]]:
         """All that works leave behind, on both machines."""

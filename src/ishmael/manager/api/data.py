@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Path
+from fastapi import FastAPI, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from ishmael.manager.data import fetching
@@ -12,6 +13,8 @@ from ishmael.manager.data.salvage import SALVAGE_SCHEMA, Salvage
 from ishmael.manager.ports.hands import Hands
 
 PREFIX = "/api/v1"
+FILES_SCHEMA = 1
+WAIT_MS_MAX = 5000
 FindId = Annotated[str, Path(max_length=64)]
 
 
@@ -23,14 +26,22 @@ class ExportWish(BaseModel):
     directory: str = Field(max_length=4096, description="A directory on this node that does not exist yet.")
 
 
-def add_to(app: FastAPI, hands: Hands, salvage: Salvage) -> None:
+def add_to(app: FastAPI, hands: Hands, salvage: Salvage, settle: Callable[[float], dict[str, Any]]) -> None:
     """Add the routes.
 
     Args:
         app: to add to.
         hands: ports, to ask the other node.
         salvage: what is kept on this node.
+        settle: waits so many seconds at most until the slave has every file, and says how far it is.
     """
+
+    @app.get(f"{PREFIX}/files", tags=["data"])
+    def files(
+        wait_ms: Annotated[int, Query(ge=0, le=WAIT_MS_MAX, description="Wait so long until the slave has all.")] = 0,
+    ) -> dict[str, Any]:
+        """How far the slave's files are, as this master sees it."""
+        return {"schema": FILES_SCHEMA, **settle(wait_ms / 1000)}
 
     @app.get(f"{PREFIX}/salvage", tags=["data"])
     def listed() -> dict[str, Any]:

@@ -8,10 +8,7 @@ from typing import Any
 
 from ishmael.manager.data.salvage import Salvage
 from ishmael.manager.ports.hands import Hands
-from ishmael.manager.ports.node import Peer
 from ishmael.manager.works import machine
-from ishmael.manager.works.ssh_keys import pinned
-from ishmael.words import places
 from ishmael.words.errors import HostFault, IshmaelError, RequestRefused
 
 _ASK_S = 8.0
@@ -22,7 +19,7 @@ def both(hands: Hands, salvage: Salvage) -> dict[str, Any]:
     finds = [find.to_mapping() for find in salvage.finds()]
     unreached = ""
     try:
-        peer = _peer(hands)
+        peer = machine.peer_of(hands)
         if peer is not None:
             finds += [dict(find) for find in hands.node.ask(peer, "salvage", limit_s=_ASK_S)["finds"]]
     except IshmaelError as error:
@@ -48,13 +45,3 @@ def export(salvage: Salvage, name: str, directory: str) -> dict[str, Any]:
         shutil.rmtree(target, ignore_errors=True)
         raise HostFault("export-failed", f"{directory} cannot be written: {error}.", "See: df -h") from error
     return {"id": find.id, "directory": str(target), "count": find.count, "size_bytes": find.size_bytes}
-
-
-def _peer(hands: Hands) -> Peer | None:
-    settings = machine.read_settings(hands)
-    own = settings.named(hands.host.name()) if settings is not None else None
-    other = settings.peer_of(own.id) if settings is not None and own is not None else None
-    if other is None:
-        return None
-    key = pinned((hands.files.read(places.KNOWN_HOSTS) or b"").decode(errors="replace")).get(other.id)
-    return None if key is None else Peer((other.internal_ip, other.phone_ip), key)

@@ -28,6 +28,7 @@ _SAY_S = 1.0
 _LOOK_S = 0.25
 _UNHEARD_S = 10.0
 _TROUBLE_S = 5.0
+_CALM_S, _GLANCE_S = 0.06, 0.01
 
 
 def objection(report: Report) -> str:
@@ -65,6 +66,26 @@ class FilesFollow:
     def facts(self) -> dict[str, Any]:
         """What the status says about files."""
         return as_facts(self._sender.report() if self._sender is not None else nobody())
+
+    def settle(self, limit_s: float) -> dict[str, Any]:
+        """Wait until the slave has every file.
+
+        A change needs a moment from the kernel to here: nothing must be under way for that long.
+
+        Args:
+            limit_s: for how long at most, in seconds.
+        """
+        begun_s = calm_s = time.monotonic()
+        while True:
+            facts, now_s = self.facts(), time.monotonic()
+            busy = facts["file_lag_ms"] is not None and not (
+                facts["files"]["in_step"] and facts["files"]["waiting"] == 0
+            )
+            calm_s = now_s if busy else calm_s
+            if now_s - calm_s >= _CALM_S or now_s - begun_s >= limit_s:
+                settled = None if facts["file_lag_ms"] is None else not busy
+                return {"settled": settled, "took_ms": int((now_s - begun_s) * 1000), **facts}
+            time.sleep(_GLANCE_S)
 
     def run(self, stop: threading.Event) -> None:
         """Send or take until told to stop."""

@@ -104,6 +104,7 @@ class Door:
             "database-join": self._locked(partial(database.join, hands)),
             "checks": partial(checks.checks, hands),
             "salvage": partial(files.salvage, hands),
+            "files-settle": partial(files.settle, hands),
             "files-candidates": partial(files.candidates, hands),
             "files-keep": self._locked(partial(files.keep, hands)),
             "web": partial(web.take, hands),

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ishmael.manager.data.salvage import Salvage
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.works import machine
 from ishmael.words import places
@@ -24,8 +25,12 @@ def checks(hands: Hands, arguments: Mapping[str, Any]) -> dict[str, Any]:
         if not machine.same(hands, places.MONITORING, text.encode()):
             hands.files.write(places.MONITORING, text.encode(), 0o600)
     raw = hands.files.read(places.CHECKS)
+    told = {
+        "version": hands.host.version(),
+        "salvage": [one.to_mapping() for one in Salvage(hands.host.name()).finds()],
+    }
     try:
         kept = json.loads(raw) if raw else {}
-        return {"checks": list(kept.get("checks", ())), "version": hands.host.version(), "at": kept.get("at")}
+        return {**told, "checks": list(kept.get("checks", ())), "at": kept.get("at")}
     except (ValueError, AttributeError):
-        return {"checks": [], "version": hands.host.version(), "at": None}
+        return {**told, "checks": [], "at": None}

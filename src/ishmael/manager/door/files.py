@@ -15,6 +15,7 @@ from ishmael.words.roles import Role
 
 _SERVING = (Role.MASTER, Role.TAKING, Role.HANDING)
 _PATHS_MAX = 20_000
+_SETTLE_MS_MAX = 5000
 
 
 def salvage(hands: Hands, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -22,6 +23,15 @@ def salvage(hands: Hands, arguments: Mapping[str, Any]) -> dict[str, Any]:
     if arguments:
         raise RequestRefused("bad-arguments", "salvage takes no arguments.")
     return {"finds": [find.to_mapping() for find in Salvage(hands.host.name()).finds()]}
+
+
+def settle(hands: Hands, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Wait until the other node has every file of this master."""
+    limit_ms = arguments.get("limit_ms")
+    if set(arguments) != {"limit_ms"} or type(limit_ms) is not int or not 0 <= limit_ms <= _SETTLE_MS_MAX:
+        raise RequestRefused("bad-arguments", f"files-settle takes limit_ms, 0 to {_SETTLE_MS_MAX}.")
+    seen = hands.following.settle(limit_ms)
+    return {key: seen[key] for key in ("settled", "took_ms", "files")}
 
 
 def candidates(hands: Hands, arguments: Mapping[str, Any]) -> dict[str, Any]:

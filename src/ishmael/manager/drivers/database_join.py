@@ -223,7 +223,7 @@ class Ladder:
             if time.monotonic() > deadline_s:
                 raise HostFault(
                     "database-does-not-stream", f"The database does not stream from the master: {self._log_end()}",
-                    f"See: /var/log/postgresql/postgresql-{self._database.version}-{self._database.cluster}.log",
+                    f"See: {self._database.log_file}",
                 )  # fmt: skip
             time.sleep(0.1)
 
@@ -236,9 +236,8 @@ class Ladder:
         return run(argv).stdout.strip() == b"1"
 
     def _log_end(self) -> str:
-        path = Path(f"/var/log/postgresql/postgresql-{self._database.version}-{self._database.cluster}.log")
         try:
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[-40:]
+            lines = Path(self._database.log_file).read_text(encoding="utf-8", errors="replace").splitlines()[-40:]
         except OSError:
             return "its log cannot be read"
         bad = [line for line in lines if "FATAL" in line or "ERROR" in line]

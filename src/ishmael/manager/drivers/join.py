@@ -6,6 +6,7 @@ from ishmael.manager.drivers.checkers import Checkers
 from ishmael.manager.drivers.clock import SystemClock
 from ishmael.manager.drivers.corosync import RunningCorosync
 from ishmael.manager.drivers.files import DiskFiles
+from ishmael.manager.drivers.following import ManagersFiles
 from ishmael.manager.drivers.host import ThisHost
 from ishmael.manager.drivers.keeper import SocketKeeper
 from ishmael.manager.drivers.network import KernelNetwork
@@ -35,4 +36,5 @@ def real_hands() -> Hands:
         surroundings=SeenSurroundings(),
         programs=Checkers(),
         packages=DebianPackages(),
+        following=ManagersFiles(),
     )

@@ -47,6 +47,7 @@ tcp_user_timeout = 2000
 max_standby_streaming_delay = 200ms
 hot_standby = on
 synchronous_commit = on
+lc_messages = 'C'
 primary_conninfo = '{source}'
 primary_slot_name = '{slot}'
 """

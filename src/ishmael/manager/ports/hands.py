@@ -9,6 +9,7 @@ from ishmael.manager.ports.copies import Copies
 from ishmael.manager.ports.corosync import Corosync
 from ishmael.manager.ports.database import Databases
 from ishmael.manager.ports.files import Files
+from ishmael.manager.ports.following import Following
 from ishmael.manager.ports.host import Host
 from ishmael.manager.ports.keeper import Keeper
 from ishmael.manager.ports.network import Network
@@ -37,3 +38,4 @@ class Hands:
     surroundings: Surroundings
     programs: Programs
     packages: Packages
+    following: Following

@@ -10,6 +10,7 @@ from typing import Any
 
 from ishmael.checks.base import Seen, State
 from ishmael.checks.catalogue import CHECKS
+from ishmael.manager.data.book import SalvageBook
 from ishmael.manager.data.situation import Looking
 from ishmael.manager.look import Look
 from ishmael.manager.ports.events import Events
@@ -36,10 +37,12 @@ class Known:
         hands: ports to look with.
         events: the event list.
         look: says how far the files are.
+        salvage: is told what the other node has kept aside.
     """
 
-    def __init__(self, hands: Hands, events: Events, look: Look) -> None:
+    def __init__(self, hands: Hands, events: Events, look: Look, salvage: SalvageBook | None = None) -> None:
         self._hands, self._events, self._look = hands, events, look
+        self.salvage = salvage
         self._looking = Looking(hands)
         self._monitoring: tuple[bytes | None, Monitoring] = (None, Monitoring())
         self.peer_version = ""
@@ -112,26 +115,29 @@ class ClusterChecks:
         ids = [
             str(e.get("id"))
             for e in self._events.newest(50)
-            if e.get("kind") == "check-changed" and e.get("node") != own
+            if (e.get("kind") == "check-changed" and e.get("node") != own) or e.get("kind") == "salvage-kept"
         ]
         return ids[-1] if ids else ""
 
     def _ask(self) -> None:
         seen = self._known.seen()
-        if seen.side != "master":
-            self._peer, self._peer_at, self.unreached = [], "", ""
-            return
-        peer = self._known.peer()
+        peer = self._known.peer() if seen.side == "master" else None
         if peer is None:
             self._peer, self._peer_at, self.unreached = [], "", ""
+            self._heard_salvage([])
             return
         raw = self._hands.files.read(places.MONITORING)
         try:
             answer = self._hands.node.ask(peer, "checks", {"monitoring": (raw or b"").decode()}, limit_s=8.0)
             self._peer, self._peer_at, self.unreached = list(answer["checks"]), now_text(), ""
             self._known.peer_version = str(answer.get("version", ""))
+            self._heard_salvage([dict(find) for find in answer.get("salvage", ())])
         except (IshmaelError, KeyError, TypeError, ValueError) as error:
             self.unreached = str(error)
+
+    def _heard_salvage(self, finds: list[dict[str, Any]]) -> None:
+        if self._known.salvage is not None:
+            self._known.salvage.heard(finds)
 
     def all(self) -> dict[str, Any]:
         """``ishmael checks --json``."""

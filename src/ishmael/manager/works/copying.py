@@ -7,14 +7,16 @@ there already, and goes on in the middle of a large file.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ishmael.manager.data import diverged
-from ishmael.manager.ports.copies import Progress, Target
+from ishmael.manager.ports.copies import Progress, Target, Watch
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.works import machine
 from ishmael.manager.works.base import Notes, Step, wait_until
 from ishmael.manager.works.joining import Joining
+from ishmael.manager.works.kept import tell_kept
 from ishmael.words import places
 from ishmael.words.errors import HostFault, PeerFault
 from ishmael.words.profile import FileSet, Profile, profile_from_toml
@@ -37,14 +39,17 @@ class Copying:
     def __init__(self, hands: Hands, notes: Notes, joining: Joining) -> None:
         self._hands, self._notes, self._joining = hands, notes, joining
 
-    def steps(self) -> list[Step]:
-        """In their order; none without directories in the profile."""
-        if self._hands.files.read(places.PROFILE) is None or not self._profile().files:
-            return []
-        return [
-            Step("keep aside what only the node has", lambda: self._notes.get("kept") is not None, self._keep),
-            Step("copy the files", lambda: self._notes.get("files_copied") is True, self._copy),
-        ]
+    def there(self) -> bool:
+        """The profile names directories that follow."""
+        return self._hands.files.read(places.PROFILE) is not None and bool(self._profile().files)
+
+    def preparations(self) -> list[Step]:
+        """What comes before."""
+        return [Step("keep aside what only the node has", lambda: self._notes.get("kept") is not None, self._keep)]
+
+    def is_done(self) -> bool:
+        """All files were copied once."""
+        return self._notes.get("files_copied") is True
 
     def result(self) -> dict[str, Any]:
         """What was kept aside and what was moved."""
@@ -64,9 +69,22 @@ class Copying:
             find = self._hands.node.ask(self._joining.peer, "files-keep", ask, limit_s=_KEEP_LIMIT_S)["find"]
             if find is not None:
                 kept.append({"id": find["id"], "count": find["count"], "kind": "files", "node": find["node"]})
+                tell_kept(self._hands, kept[-1])
         self._notes.put("kept", kept)
 
-    def _copy(self) -> None:
+    def bring(
+        self, tell: Callable[[int, int], None] | None = None, stopped: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Copy all directories.
+
+        Args:
+            tell: gets bytes that are there and bytes in all; the job's own count when left out.
+            stopped: looks whether to give up.
+
+        Raises:
+            IshmaelError: they do not get there.
+        """
+        tell = tell or self._notes.count
         target = Target(self._joining.slave.internal_ip, self._hands.copies.password())
         wait_until(
             self._hands.clock, lambda: self._hands.copies.answers(target), SERVER_LIMIT_S,
@@ -78,28 +96,32 @@ class Copying:
         moved = 0
         sets = self._profile().files
         sizes = {files: self._hands.copies.size(files) for files in sets}
+        total = sum(sizes.values())
         for number, files in enumerate(sets):
             before = sum(sizes[each] for each in sets[:number])
-            moved += self._copy_one(target, files, before, sum(sizes.values()))
+
+            def watch(now: Progress, before: int = before) -> None:
+                tell(before + now.done_bytes, total)
+
+            moved += self._copy_one(target, files, watch, stopped)
+            if stopped():
+                return
+        tell(total, total)
         self._notes.put("file_bytes", moved)
         self._notes.put("bytes_moved", int(self._notes.get("bytes_moved") or 0) + moved)
         self._notes.put("files_copied", True)
 
-    def _copy_one(self, target: Target, files: FileSet, before: int, total: int) -> int:
+    def _copy_one(self, target: Target, files: FileSet, watch: Watch, stopped: Callable[[], bool]) -> int:
         """One directory; tried again when the network broke in the middle. A single name that fails stops no join."""
-
-        def watch(now: Progress) -> None:
-            self._notes.count(before + now.done_bytes, total)
-
         if not self._hands.copies.there(files):
             return 0
         for attempt in range(_TRIES):
-            copied = self._hands.copies.all(target, files, lambda: False, watch)
-            if copied.whole or copied.some_failed:
+            copied = self._hands.copies.all(target, files, stopped, watch)
+            if copied.whole or copied.some_failed or stopped():
                 break
             if attempt + 1 < _TRIES:
                 self._hands.clock.sleep(1.0)
         error = copied.error(target.address)
-        if copied.whole or (copied.some_failed and isinstance(error, HostFault)):
+        if stopped() or copied.whole or (copied.some_failed and isinstance(error, HostFault)):
             return copied.moved_bytes
         raise error

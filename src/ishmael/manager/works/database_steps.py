@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ishmael.manager.ports.database import Pairing
@@ -10,6 +10,7 @@ from ishmael.manager.ports.hands import Hands
 from ishmael.manager.works.base import Notes, Step
 from ishmael.manager.works.database import pairing, wanted_by
 from ishmael.manager.works.joining import Joining
+from ishmael.manager.works.kept import find_of_peer, tell_kept
 from ishmael.words import places
 from ishmael.words.errors import HostFault, IshmaelError, PeerFault
 from ishmael.words.profile import DatabaseWanted
@@ -31,14 +32,15 @@ class DatabaseSteps:
     def __init__(self, hands: Hands, notes: Notes, joining: Joining) -> None:
         self._hands, self._notes, self._joining = hands, notes, joining
 
-    def steps(self) -> list[Step]:
-        """None when this cluster has no replicated database."""
-        if self._hands.database.managed() is None:
-            return []
+    def there(self) -> bool:
+        """This cluster has a replicated database."""
+        return self._hands.database.managed() is not None
+
+    def preparations(self) -> list[Step]:
+        """What comes before."""
         return [
             Step("let the other node's database in", self._is_open, self._open),
             Step("make the other node's database ready", self._is_ready, self._ready),
-            Step("bring the database to the other node", self._is_joined, self._join),
         ]
 
     def _pairing(self) -> Pairing:
@@ -76,29 +78,47 @@ class DatabaseSteps:
         seen = self._ask("database-status", self._secret())["join"]
         return seen if isinstance(seen, dict) and seen.get("key") == self._key() else {"state": "none"}
 
-    def _is_joined(self) -> bool:
+    def is_done(self) -> bool:
+        """The other node's database follows."""
         return bool(self._seen()["state"] == "done")
 
-    def _join(self) -> None:
-        """Begin, or go on watching one that a job before began; it ends by itself or has stopped."""
+    def bring(
+        self, tell: Callable[[int, int], None] | None = None, stopped: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Begin, or go on watching one that a job before began; it ends by itself or has stopped.
+
+        Args:
+            tell: gets bytes moved and bytes in all; the job's own count when left out.
+            stopped: looks whether to give up watching; the copy goes on by itself.
+
+        Raises:
+            IshmaelError: it failed, or moves nothing any more.
+        """
+        tell = tell or self._notes.count
         if self._seen()["state"] != "running":
             self._ask("database-join", {"key": self._key()})
         moved, since_s = -1, self._hands.clock.now_s()
-        while True:
+        while not stopped():
             seen = self._look()
             if seen["state"] == "done":
                 break
             if seen["state"] == "failed":
                 raise self._failure(seen)
-            self._notes.count(int(seen.get("bytes_moved") or 0), int(seen.get("bytes_total") or 0))
+            tell(int(seen.get("bytes_moved") or 0), int(seen.get("bytes_total") or 0))
             now_s, now_moved = self._hands.clock.now_s(), int(seen.get("bytes_moved") or 0)
             if now_moved != moved:
                 moved, since_s = now_moved, now_s
             if now_s - since_s > COPY_SILENCE_S:
                 raise self._stopped()
             self._hands.clock.sleep(0.3)
+        else:
+            return
+        tell(int(seen.get("bytes_moved") or 0), int(seen.get("bytes_total") or 0))
         for name in ("rung", "tried", "bytes_moved", "salvage", "took_ms"):
             self._notes.put(f"database_{name}", seen.get(name))
+        if seen.get("salvage"):
+            slave = self._joining.slave.name
+            tell_kept(self._hands, find_of_peer(self._hands, self._joining.peer, str(seen["salvage"]), slave))
 
     def _look(self) -> Mapping[str, Any]:
         """How far it is; a link that is cut for a moment stops nothing."""

@@ -8,10 +8,14 @@ from typing import Any
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.works import machine
 from ishmael.manager.works.base import Arguments, Notes, Step, wait_until
+from ishmael.manager.works.machine import peer_of
 from ishmael.words.errors import Finding, IshmaelError, PeerFault
 from ishmael.words.roles import Role
 
 _SERVES_LIMIT_S = 20.0
+SETTLE_MS = 300
+"""How long the last files may take to the slave; the master serves meanwhile, so this is no part of the gap."""
+_ASK_S = 5.0
 
 
 class Failover:
@@ -70,9 +74,38 @@ class Failover:
     def steps(self) -> Sequence[Step]:
         """The steps in their order; the keeper undoes a hand-over that does not succeed by itself."""
         return [
-            Step("hand over", self._handed, self._hands.keeper.switch),
+            Step("let the last files reach the slave", self._settled, self._settle),
+            Step("hand over", self._handed, lambda: self._hands.keeper.switch(self._why())),
             Step("wait until the other node serves", self._serves, self._await),
         ]
+
+    def _settled(self) -> bool:
+        return self._notes.get("files_left") is not None or self._handed()
+
+    def _settle(self) -> None:
+        """Files that are on their way get there first, so that nothing of them has to be kept aside afterwards."""
+        try:
+            seen = self._ask_master() if self._notes.get("to_here") else self._hands.following.settle(SETTLE_MS)
+            left = 0 if seen["settled"] is not False else max(1, int(seen["files"]["waiting"]))
+            self._notes.put("files_waited_ms", int(seen["took_ms"]))
+            self._notes.put("files_left", left)
+        except (IshmaelError, KeyError, TypeError, ValueError):
+            # Not known is no reason to keep an admin from moving the role away from this very node.
+            self._notes.put("files_left", -1)
+
+    def _ask_master(self) -> Mapping[str, Any]:
+        peer = peer_of(self._hands)
+        if peer is None:
+            return {}
+        return self._hands.node.ask(peer, "files-settle", {"limit_ms": SETTLE_MS}, limit_s=_ASK_S)
+
+    def _why(self) -> str:
+        left = int(self._notes.get("files_left") or 0)
+        if left > 0:
+            return f"The admin asked for a hand-over; after {SETTLE_MS} ms {left} files had not reached the slave."
+        if left < 0:
+            return "The admin asked for a hand-over; it was not known whether the slave had every file."
+        return ""
 
     def _handed(self) -> bool:
         seen = self._hands.keeper.status()
@@ -94,5 +127,8 @@ class Failover:
         )  # fmt: skip
 
     def result(self) -> Mapping[str, Any]:
-        """Who serves now."""
-        return {"master": self._notes.get("to")}
+        """Who serves now, and how many files did not get to it before (-1 when that is not known)."""
+        return {
+            "master": self._notes.get("to"), "files_left": self._notes.get("files_left"),
+            "files_waited_ms": self._notes.get("files_waited_ms"),
+        }  # fmt: skip

@@ -11,8 +11,9 @@ from typing import Any
 
 from ishmael.manager.appliance import kept
 from ishmael.manager.ports.hands import Hands
+from ishmael.manager.ports.node import Peer
 from ishmael.manager.works.corosync_conf import MARK
-from ishmael.manager.works.ssh_keys import PublicKey, authorized_line, is_ours, with_our_line
+from ishmael.manager.works.ssh_keys import PublicKey, authorized_line, is_ours, pinned, with_our_line
 from ishmael.words import places
 from ishmael.words.errors import HostFault, IshmaelError, RequestRefused
 from ishmael.words.profile import profile_from_toml
@@ -63,6 +64,17 @@ def read_settings(hands: Hands) -> Settings | None:
             f"{places.SETTINGS} cannot be read: {error}.",
             "Put it back as it was; it is written by Ishmael alone.",
         ) from error
+
+
+def peer_of(hands: Hands) -> Peer | None:
+    """The other node's door, as its host key was pinned; None outside a cluster of two."""
+    settings = read_settings(hands)
+    own = settings.named(hands.host.name()) if settings is not None else None
+    other = settings.peer_of(own.id) if settings is not None and own is not None else None
+    if other is None:
+        return None
+    key = pinned((hands.files.read(places.KNOWN_HOSTS) or b"").decode(errors="replace")).get(other.id)
+    return None if key is None else Peer((other.internal_ip, other.phone_ip), key)
 
 
 def shipped_profile(hands: Hands, name: str) -> str | None:

@@ -9,6 +9,7 @@ from ishmael.manager.ports.hands import Hands
 from ishmael.manager.works.base import Arguments, Notes, Step
 from ishmael.manager.works.copying import Copying
 from ishmael.manager.works.database_steps import DatabaseSteps
+from ishmael.manager.works.initial import InitialSync
 from ishmael.manager.works.joining import Joining, standing_as_master
 from ishmael.manager.works.meeting import Meeting, Wanted
 from ishmael.manager.works.ssh_keys import pinned
@@ -95,8 +96,7 @@ class ReAdd:
             Step("start Corosync on both nodes", join.are_members, join.start_corosync),
             Step("write the settings", join.settings_written, join.write_settings, join.restore_settings),
             *self._versions.firmware(),
-            *self._database.steps(),
-            *self._copying.steps(),
+            *InitialSync(self._notes, self._database, self._copying).steps(),
             Step("start the node's keeper", join.takes_part, join.start_keeper),
             Step("admit the node", join.is_admitted, join.admit),
             Step("wait until the node is fit", join.is_fit, join.await_fit),

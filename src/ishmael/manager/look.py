@@ -32,6 +32,7 @@ class Look:
         files: says how far the slave's files are, as part of the status.
         versions: what each node has installed, as far as it is known.
         kept: what was kept aside of former masters, as far as it is known.
+        telephony: calls and phones.
     """
 
     def __init__(
@@ -41,9 +42,10 @@ class Look:
         files: Callable[[], dict[str, Any]] = dict,
         versions: Callable[[], Versions] = dict,
         kept: Callable[[], dict[str, Any]] = dict,
+        telephony: Callable[[], dict[str, Any]] = dict,
     ) -> None:
         self._hands, self._events, self._files, self._versions = hands, events, files, versions
-        self._kept = kept
+        self._kept, self._telephony = kept, telephony
         self._asking = threading.Lock()
         self._connected: dict[str, bool] | None = None
         self._ask_at = 0.0
@@ -66,6 +68,7 @@ class Look:
         seen["sync"] = {**seen["sync"], **self._files()}
         seen["salvage"] = {**seen["salvage"], **self._kept()}
         seen["links"] = self._links(settings)
+        seen["telephony"] = {"calls": None, "phones": None, **(self._telephony() if seen["holds_cluster_ip"] else {})}
         return seen
 
     def _links(self, settings: Settings | None) -> dict[str, bool | None]:

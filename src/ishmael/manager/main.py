@@ -14,7 +14,7 @@ from pathlib import Path
 import uvicorn
 
 from ishmael.manager.accounts import AccountsBook
-from ishmael.manager.api import checks, data, services
+from ishmael.manager.api import audit, checks, data, services
 from ishmael.manager.api.app import make_app
 from ishmael.manager.api.callers import OnlyKnownCallers, PeerCredentialProtocol
 from ishmael.manager.appliance.following import ServicesFollow
@@ -32,6 +32,7 @@ from ishmael.manager.jobs.queue import Queue
 from ishmael.manager.jobs.runner import Runner
 from ishmael.manager.look import Look
 from ishmael.manager.tasks import Task, Tasks
+from ishmael.manager.telephony import Telephony
 from ishmael.manager.versions import VersionWatch
 from ishmael.manager.watch.cluster import ClusterChecks, Known
 from ishmael.manager.watch.icinga import IcingaPush
@@ -107,8 +108,9 @@ def serve(api_socket: str, jobs: str) -> None:
     files = FilesFollow(hands, hands.copies, Rsyncd(), Inotify)
     versions = VersionWatch(hands)
     salvage = Salvage(hands.host.name())
-    kept = SalvageBook(salvage)
-    look, events = Look(hands, EventFile(), files.facts, versions.versions, kept.facts), EventFile()
+    kept, telephony = SalvageBook(salvage), Telephony(hands.surroundings)
+    events = EventFile()
+    look = Look(hands, events, files.facts, versions.versions, kept.facts, telephony.facts)
     known = Known(hands, events, look, kept)
     scheduler = Scheduler(known.seen, hands.keeper, hands.files)
     cluster, mailer = ClusterChecks(hands, scheduler, known, events), Mailer(hands, known, events)
@@ -119,6 +121,7 @@ def serve(api_socket: str, jobs: str) -> None:
     services.add_to(app, hands)
     checks.add_to(app, hands, cluster, known, mailer)
     data.add_to(app, hands, salvage, files.settle)
+    audit.add_to(app, hands.keeper)
     app.add_middleware(OnlyKnownCallers)
     door = listen(api_socket)
     config = uvicorn.Config(

@@ -15,8 +15,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ishmael.web import cluster, kept, looking, passing, people, signing
-from ishmael.web.lamp import lamp
+from ishmael.web import checks, cluster, jobs, kept, looking, notifications, passing, people, services, signing
 from ishmael.web.manager import Manager, Problem, Who
 from ishmael.web.requests import NotSignedIn, require_own_origin, set_session
 from ishmael.web.sessions import COOKIE, AccountsFile, Limits, Session, SignIn
@@ -121,12 +120,12 @@ class Web:
         found = self.session(request)
         who = found[1] if found else NOBODY
         texts = self.texts(request)
-        state, jobs = await self._around(who) if found else ({}, [])
+        state, lamp, box_jobs = await self._around(who) if found else ({}, None, [])
         html = self.pages.get_template(template).render(
             {
                 "_": texts.translate, "texts": texts, "languages": LANGUAGES, "path": request.url.path,
                 "who": who if found else None, "csrf": self.sign_in.csrf(found[0]) if found else "",
-                "status": state, "lamp": lamp(state) if found else None, "box_jobs": jobs, **values,
+                "status": state, "lamp": lamp, "box_jobs": box_jobs, **values,
             }
         )  # fmt: skip
         response = HTMLResponse(html, status)
@@ -134,14 +133,17 @@ class Web:
             set_session(response, self.sign_in.cookie(renewed))
         return response
 
-    async def _around(self, who: Who) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]]:
+    async def _around(self, who: Who) -> tuple[Mapping[str, Any], Mapping[str, Any], list[Mapping[str, Any]]]:
         try:
-            status, listed = await asyncio.gather(
-                self.manager.get(who, "/status"), self.manager.get(who, "/jobs", limit=_JOBS_SHOWN)
+            status, lamp, listed = await asyncio.gather(
+                self.manager.get(who, "/status"),
+                self.manager.get(who, "/lamp"),
+                self.manager.get(who, "/jobs", limit=_JOBS_SHOWN),
             )
         except Problem as problem:
-            return {"error": problem.message, "hint": problem.hint}, []
-        return status, listed["jobs"]
+            reason = {"id": problem.code, "title": problem.message, "hint": problem.hint, "state": "critical"}
+            return {}, {"colour": "red", "reasons": [reason]}, []
+        return status, lamp, listed["jobs"]
 
 
 def make_app(manager: Manager, accounts: AccountsFile) -> FastAPI:
@@ -158,7 +160,7 @@ def make_app(manager: Manager, accounts: AccountsFile) -> FastAPI:
     )  # fmt: skip
     web = Web(manager, SignIn(accounts), Limits(), pages)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
-    for room in (signing, looking, cluster, kept, people, passing):
+    for room in (signing, looking, checks, cluster, jobs, kept, notifications, services, people, passing):
         room.add_to(app, web)
     _add_errors(app, web)
     app.add_middleware(SecurityHeaders)

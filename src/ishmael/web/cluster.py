@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
@@ -58,6 +58,7 @@ class Form:
 _NAME = Field("name", "Host name of the slave", "As `hostname` says there.", example="pbx2")
 _PHONE_IP = Field("phone_ip", "Its address on the telephone network", example="192.168.1.12")
 _INTERNAL_IP = Field("internal_ip", "Its address on the internal network", "At the direct cable.", example="10.255.0.2")
+_OPTIONAL = tuple(replace(field, optional=True) for field in (_NAME, _PHONE_IP, _INTERNAL_IP))
 
 FORMS: dict[str, Form] = {
     form.work: form
@@ -81,24 +82,25 @@ FORMS: dict[str, Form] = {
         Form(
             "prepare-slave",
             "Prepare slave",
-            "This node will let the master add it. Paste the SSH public key that the master shows.",
+            "This node will let the master add it. Paste the join code that the master shows, or its SSH public key.",
             "Prepare this node",
-            (Field("key", "The master's SSH public key", "One line that begins with ssh-ed25519.", kind="key"),),
+            (Field("key", "Join code or SSH public key of the master",
+                   "The join code says where this node is, so that nothing is typed at the master.", kind="key"),),
         ),
         Form(
             "add-slave",
             "Add slave",
-            "The prepared node joins this cluster and follows the master. Telephony goes on meanwhile.",
+            "The prepared node joins this cluster and follows the master. Telephony goes on meanwhile. "
+            "Was it prepared with the join code, leave the fields empty.",
             "Add the slave",
-            (_NAME, _PHONE_IP, _INTERNAL_IP),
+            _OPTIONAL,
         ),
         Form(
             "re-add",
             "Re-add slave",
             "The other node comes back as slave. Leave the fields as they are, unless the machine was replaced.",
             "Re-add the slave",
-            tuple(Field(f.name, f.label, f.help, optional=True, example=f.example)
-                  for f in (_NAME, _PHONE_IP, _INTERNAL_IP)),
+            _OPTIONAL,
         ),
         Form(
             "failover",
@@ -171,9 +173,8 @@ async def _form_page(
     return await web.page(request, "form.html", form=form, values=values, nics=nics, **shown)
 
 
-def _by_field(findings: list[Mapping[str, Any]], form: Form) -> dict[str, list[Mapping[str, Any]]]:
-    """Findings under the field they are about; under ``""`` those about none that is shown."""
-    names = {field.name for field in form.fields}
+def by_field(findings: Iterable[Mapping[str, Any]], names: Collection[str]) -> dict[str, list[Mapping[str, Any]]]:
+    """Findings under the field (one of ``names``) they are about; under ``""`` those about none that is shown."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for finding in findings:
         base = str(finding.get("field", "")).split("[")[0].split(".")[0]
@@ -209,6 +210,17 @@ def add_to(app: FastAPI, web: Web) -> None:
         works = [FORMS[name] for name in proposed(status)]
         return await web.page(request, "cluster.html", works=works, key=key)
 
+    @app.get("/join-code")
+    async def not_yet(request: Request) -> Response:
+        web.who(request)
+        return RedirectResponse("/cluster", 303)
+
+    @app.post("/join-code")
+    async def join_code(request: Request) -> Response:
+        await web.form(request)
+        code = (await web.manager.post(web.who(request), "/join-code", {}))["join_code"]
+        return await web.page(request, "join.html", code=code)
+
     @app.get("/cluster/{work}")
     async def form(request: Request, work: str) -> Response:
         who, wanted = web.who(request), _form(work)
@@ -221,6 +233,7 @@ def add_to(app: FastAPI, web: Web) -> None:
         fields = await web.form(request)
         who = web.who(request)
         arguments = arguments_of(wanted, fields)
+        names = {field.name for field in wanted.fields}
         override = [name.removeprefix("override-") for name in fields if name.startswith("override-")]
         wish = {"work": wanted.work, "arguments": arguments, "override": override}
         try:
@@ -229,10 +242,10 @@ def add_to(app: FastAPI, web: Web) -> None:
                 return RedirectResponse(f"/jobs/{job['id']}", 303)
             plan = await web.manager.post(who, "/jobs", {**wish, "dry_run": True})
         except Problem as problem:
-            found = _by_field(list(problem.findings), wanted)
+            found = by_field(problem.findings, names)
             more = {"findings": found, "problem": None if found else problem}
             return await _form_page(web, request, wanted, who, fields, **more)
-        found = _by_field(plan["findings"], wanted)
+        found = by_field(plan["findings"], names)
         hard = any(not finding["overridable"] for finding in plan["findings"])
         return await _form_page(web, request, wanted, who, fields, plan=None if hard else plan, findings=found)
 

@@ -87,6 +87,14 @@ class Manager:
         """
         return _read(await self.raw(who, "POST", path, json=body, timeout=_CHECK_LIMIT_S))
 
+    async def put(self, who: Who, path: str, body: Mapping[str, Any]) -> Any:
+        """Change something.
+
+        Raises:
+            Problem: as the manager says.
+        """
+        return _read(await self.raw(who, "PUT", path, json=body))
+
     async def delete(self, who: Who, path: str) -> Any:
         """Take something away.
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
@@ -19,6 +21,7 @@ from ishmael.web.texts import LANGUAGES
 if TYPE_CHECKING:
     from ishmael.web.app import Web
 
+_telling: set[asyncio.Future[None]] = set()
 _KEPT_MAX = 20000
 _YEAR_S = 365 * 86400
 
@@ -63,8 +66,11 @@ def add_to(app: FastAPI, web: Web) -> None:
         session = web.sign_in.by_password(name, field.get("password", "")[:512])
         if session is None:
             web.limits.failed(*keys)
+            if web.limits.wait_s(*keys):
+                _tell(web, "sign-in-refused", name, request)
             return await login_page(web, request, 401, next_path=next_path, kept=kept, name=name, problem="wrong")
         web.limits.succeeded(*keys)
+        _tell(web, "signed-in", name, request)
         cookie = web.sign_in.cookie(session)
         request.cookies[COOKIE] = cookie
         response: Response = RedirectResponse(_own_path(next_path), 303)
@@ -91,6 +97,20 @@ def add_to(app: FastAPI, web: Web) -> None:
         if wish in LANGUAGES:
             response.set_cookie(LANGUAGE_COOKIE, wish, max_age=_YEAR_S, secure=True, httponly=True, samesite="lax")
         return response
+
+
+def _tell(web: Web, kind: str, name: str, request: Request) -> None:
+    """For the audit, in the background: signing in waits for nobody."""
+
+    async def told() -> None:
+        shown = name if name and name.isprintable() else "?"
+        body = {"kind": kind, "name": shown, "address": request.client.host if request.client else ""}
+        with suppress(Problem):
+            await web.manager.post(Who(shown, "admin"), "/sign-ins", body)
+
+    task = asyncio.ensure_future(told())
+    _telling.add(task)
+    task.add_done_callback(_telling.discard)
 
 
 def _add_first(app: FastAPI, web: Web) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from babel.dates import format_datetime
 from babel.messages.pofile import read_po
@@ -85,6 +86,12 @@ class Texts:
         if not values:
             return said(self.language, text)
         return catalogue(self.language).get(text, text) % values
+
+    def own(self, row: Mapping[str, Any], name: str) -> str:
+        """What the manager says in both languages: ``name`` and ``name_de`` of a row; else translated as a text."""
+        return str(
+            (row.get(f"{name}_de") if self.language == "de" else "") or self._translated(str(row.get(name) or ""))
+        )
 
     def time(self, iso: str | None) -> str:
         """A moment (ISO 8601, UTC) as date and time of this node's time zone; the text itself when it is none."""

@@ -47,6 +47,7 @@ FILES_STAMP = "/var/lib/ishmael/files-in-step.json"
 SERVICES = "/etc/ishmael/services"
 SERVICES_NOTES = "/var/lib/ishmael/services.json"
 SERVICES_BEFORE = "/var/lib/ishmael/services-before.json"
+SERVICES_PASSWORDS = "/var/lib/ishmael/services-passwords"
 SERVICES_UNDO = "/var/lib/ishmael/services-undo"
 
 WEB_USER = "ishmael-web"

@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 TOLD_KINDS = frozenset(
-    {"check-changed", "check-flapping", "check-acknowledged", "maintenance-begun", "maintenance-ended", "mail-sent",
-     "raid-handover", "salvage-kept"}
-)  # fmt: skip
+    {
+        "check-acknowledged",
+        "check-changed",
+        "check-flapping",
+        "did",
+        "mail-sent",
+        "maintenance-begun",
+        "maintenance-ended",
+        "raid-handover",
+        "salvage-kept",
+        "sign-in-refused",
+        "signed-in",
+    }
+)

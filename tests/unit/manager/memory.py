@@ -65,6 +65,9 @@ class MemorySurroundings:
     def calls(self) -> int | None:
         return self.up
 
+    def phones(self) -> int | None:
+        return None if self.up is None else 12
+
 
 class MemoryPrograms:
     """Every program is installed, and content with everything but what a test says."""

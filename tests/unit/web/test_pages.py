@@ -53,6 +53,8 @@ class _Site:
                     .replace("{job_id}", "1")
                     .replace("{work}", "reset")
                     .replace("{find_id}", "x")
+                    .replace("{node}/{check_id}", "pbx1/N1")
+                    .replace("{name}", "dns")
                 )
                 found.append((method, path.replace("{path:path}", "status")))
         return found

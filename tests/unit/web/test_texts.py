@@ -9,13 +9,23 @@ from pathlib import Path
 import pytest
 
 import ishmael.web
+from ishmael.manager.appliance.kept import SERVICES
 from ishmael.web.cluster import FORMS
 from ishmael.web.texts import Texts, catalogue, chosen
 
 TEMPLATES = Path(ishmael.web.__file__).parent / "templates"
 _MARKED = re.compile(r"""_\((["'])(.+?)\1[,)]""")
 # Words that German took over as they are.
-_THE_SAME = {"bronze", "slave", "gold", "master", "standby"}
+_THE_SAME = {"Port", "E-mail", "bronze", "slave", "gold", "master", "standby"}
+
+
+def _said_by_pages() -> set[str]:
+    """Refusals that the web process makes itself."""
+    calls = [
+        node for path in TEMPLATES.parent.glob("*.py") for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("Problem", "HTTPException")
+    ]  # fmt: skip
+    return {text for call in calls for text in map(_filled, call.args) if " " in text}
 
 
 def _texts() -> set[str]:
@@ -23,7 +33,9 @@ def _texts() -> set[str]:
     for form in FORMS.values():
         found |= {form.work, form.title, form.intro, form.button}
         found |= {text for field in form.fields for text in (field.label, field.help)}
-    return found - {""}
+    for service in SERVICES.values():
+        found |= {service.about.title} | {field.what for field in service.about.fields}
+    return (found | _said_by_pages()) - {""}
 
 
 def test_every_text_has_a_german_one() -> None:
@@ -120,3 +132,16 @@ def test_what_a_work_finds_is_german(name: str) -> None:
     }  # fmt: skip
     texts = {text for text in told if " " in text}
     assert sorted(text for text in texts if Texts("de").translate(text) == text) == []
+
+
+def test_events_and_checks_are_german() -> None:
+    """Every kind of event that the reference names, and what our own checks say; not what Debian's plugins say."""
+    docs = Path(__file__).parents[3] / "docs" / "reference" / "events.md"
+    rows = [line.split("|")[1] for line in docs.read_text().splitlines() if line.startswith("| `")]
+    kinds = {kind for row in rows for kind in re.findall(r"`([a-z-]+)`", row)}
+    sources = Path(ishmael.web.__file__).parents[1] / "checks"
+    calls = [node for path in sources.glob("*.py") for node in ast.walk(ast.parse(path.read_text()))
+             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("ok", "warning", "critical", "unknown")]  # fmt: skip
+    outputs = {text for call in calls for text in map(_filled, call.args[:1]) if " " in text}
+    assert len(kinds) > 50 and len(outputs) > 40
+    assert sorted(text for text in kinds | outputs if Texts("de").translate(text) == text) == []

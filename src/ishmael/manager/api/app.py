@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Header, Path, Query, Response
+from fastapi import FastAPI, Header, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ishmael.manager.accounts import AccountsBook
 from ishmael.manager.api import problems, stream, users
+from ishmael.manager.api.audit import did
 from ishmael.manager.jobs.journal import Journal
 from ishmael.manager.jobs.queue import Queue
 from ishmael.manager.look import Look
@@ -133,14 +134,14 @@ def _add_jobs(app: FastAPI, queue: Queue, journal: Journal) -> None:
     @app.post(
         f"{PREFIX}/jobs", tags=["jobs"], status_code=202, responses={200: {"model": JobOut}, 202: {"model": JobOut}}
     )
-    def submit(wish: JobWish, response: Response, idempotency_key: Key = "") -> dict[str, Any]:
+    def submit(wish: JobWish, request: Request, response: Response, idempotency_key: Key = "") -> dict[str, Any]:
         """Check a job and queue it (202), or only plan it (200)."""
         if wish.dry_run:
             response.status_code = 200
             return queue.plan(wish.work, wish.arguments, tuple(wish.override))
-        return queue.submit(
-            wish.work, wish.arguments, tuple(wish.override), pending=wish.pending, key=idempotency_key
-        ).to_mapping()
+        job = queue.submit(wish.work, wish.arguments, tuple(wish.override), pending=wish.pending, key=idempotency_key)
+        did(request, f"asked for {job.work} (job {job.id})")
+        return job.to_mapping()
 
     @app.post(f"{PREFIX}/jobs/apply", tags=["jobs"])
     def apply(wish: ApplyWish) -> dict[str, Any]:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Path
+from pydantic import BaseModel, ConfigDict, Field
 
 from ishmael.manager.appliance import kept
 from ishmael.manager.appliance.shape import Service
 from ishmael.manager.ports.hands import Hands
+from ishmael.words import places
+from ishmael.words.errors import RequestRefused
 
 PREFIX = "/api/v1"
 SERVICES_SCHEMA = 1
+_PASSWORD_MAX = 253
 Name = Annotated[str, Path(max_length=64)]
 
 
@@ -32,6 +36,37 @@ def add_to(app: FastAPI, hands: Hands) -> None:
     def shown(name: Name) -> dict[str, Any]:
         """One of them."""
         return {"schema": SERVICES_SCHEMA, **seen(hands, kept.named(name))}
+
+    @app.post(f"{PREFIX}/services/{{name}}/password", tags=["appliance"], status_code=201)
+    def password(name: Name, wish: NewPassword) -> dict[str, Any]:
+        """Lay a new password aside; the job `apply-service` with this `password_file` takes it."""
+        return {"schema": SERVICES_SCHEMA, "password_file": _keep_password(hands, kept.named(name), wish.password)}
+
+
+class NewPassword(BaseModel):
+    """The password of a service's login."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    password: Annotated[str, Field(min_length=1, max_length=_PASSWORD_MAX)]
+
+
+def _keep_password(hands: Hands, service: Service, password: str) -> str:
+    """Lay a password aside, for root alone, until a job takes it.
+
+    Returns:
+        The path, for the job's argument ``password_file``.
+
+    Raises:
+        RequestRefused: it cannot be a password of one line.
+    """
+    if not all(" " <= char <= "~" for char in password):
+        raise RequestRefused(
+            "password-unreadable", "The password has a character that no mail server takes.",
+            "Use letters, digits and signs of ASCII.",
+        )  # fmt: skip
+    path = f"{places.SERVICES_PASSWORDS}/{service.about.name}"
+    hands.files.write(path, password.encode() + b"\n", 0o600)
+    return path
 
 
 def seen(hands: Hands, service: Service) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class Dns:
             Field("name", "name of the phone system in that domain", "pbx"),
             Field("upstream", "name servers that are asked for everything else", ()),
             Field("hosts", "further names, each NAME=ADDRESS", ()),
-            Field("dhcp", "whether telephones get their addresses from here", default=False),
+            Field("dhcp", "telephones get their addresses from here", default=False),
             Field("range_from", "first address for telephones"),
             Field("range_to", "last address for telephones"),
             Field("lease_minutes", "how long a telephone keeps an address without asking again", 720, 2, 100000),

@@ -26,8 +26,8 @@ class Fax:
         fields=(
             ENABLED,
             Field("number", "own number, with country code, such as +49 30 1234567"),
-            Field("country_code", "such as 49"),
-            Field("area_code", "without a leading zero"),
+            Field("country_code", "country code, such as 49"),
+            Field("area_code", "area code, without a leading zero"),
             Field("identification", "name on top of sent pages, at most 20 characters"),
             Field("modem", "device below /dev, such as ttyIAX0; empty: none yet"),
             Field("modem_class", f"one of {', '.join(_CLASSES)}", "Class1"),

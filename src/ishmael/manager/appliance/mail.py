@@ -24,9 +24,9 @@ class Mail:
         fields=(
             ENABLED,
             Field("smarthost", "mail server that takes all our mail"),
-            Field("port", "its port", 587, 1, 65535),
-            Field("tls", "starttls, tls (from the first byte, port 465) or none", "starttls"),
-            Field("verify", "whether its certificate has to be good", default=True),
+            Field("port", "port of the mail server", 587, 1, 65535),
+            Field("tls", "security: starttls, tls (from the first byte, port 465) or none", "starttls"),
+            Field("verify", "its certificate has to be good", default=True),
             Field("user", "name to log in with; empty: no login"),
             Field("domain", "domain that mail of this system comes from; empty: the node's name"),
         ),

@@ -39,7 +39,7 @@ class Field:
     most: int = 0
 
 
-ENABLED = Field("enabled", "whether the service runs at all", default=False)
+ENABLED = Field("enabled", "the service runs", default=False)
 
 
 @dataclass(frozen=True, slots=True)

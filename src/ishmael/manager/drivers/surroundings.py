@@ -95,13 +95,20 @@ class SeenSurroundings:
 
     def calls(self) -> int | None:
         """As ``core show channels count`` says."""
-        try:
-            done = run(["asterisk", "-rx", "core show channels count"], limit_s=5)
-        except HostFault:
-            return None
-        if done.returncode:
-            return None
-        return read_calls(done.stdout.decode(errors="replace") or words_of(done))
+        return read_calls(_asterisk("core show channels count"))
+
+    def phones(self) -> int | None:
+        """As ``pjsip show contacts`` counts them."""
+        return read_contacts(_asterisk("pjsip show contacts"))
+
+
+def _asterisk(command: str) -> str:
+    """What Asterisk's console says; empty when it does not answer."""
+    try:
+        done = run(["asterisk", "-rx", command], limit_s=5)
+    except HostFault:
+        return ""
+    return "" if done.returncode else done.stdout.decode(errors="replace") or words_of(done)
 
 
 def read_calls(text: str) -> int | None:
@@ -110,6 +117,17 @@ def read_calls(text: str) -> int | None:
         words = line.split()
         if len(words) >= 3 and words[1] == "active" and words[2].startswith("call") and words[0].isdigit():
             return int(words[0])
+    return None
+
+
+def read_contacts(text: str) -> int | None:
+    """The number after ``Objects found:``, 0 for ``No objects found.``, or None."""
+    for line in text.splitlines():
+        if line.startswith("No objects found"):
+            return 0
+        name, _, count = line.partition(":")
+        if name.strip() == "Objects found" and count.strip().isdigit():
+            return int(count)
     return None
 
 

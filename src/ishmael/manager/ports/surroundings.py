@@ -31,3 +31,7 @@ class Surroundings(Protocol):
     def calls(self) -> int | None:
         """How many calls are up here, or None when Asterisk does not tell."""
         ...
+
+    def phones(self) -> int | None:
+        """How many phones are registered here, or None when Asterisk does not tell."""
+        ...

@@ -16,6 +16,7 @@ from ishmael.manager.look import Look
 from ishmael.manager.ports.events import Events
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.ports.node import Peer
+from ishmael.manager.watch.lamp import seen_at_once
 from ishmael.manager.watch.scheduler import CHECKS_SCHEMA, Scheduler, now_text
 from ishmael.manager.works.ssh_keys import pinned
 from ishmael.words import places
@@ -59,6 +60,10 @@ class Known:
             keeper, now.settings, now.profile, now.own, now.peer, self.monitoring(), files,
             self._events.newest(_EVENTS), self._hands.host.version(), self.peer_version,
         )  # fmt: skip
+
+    def status(self) -> dict[str, Any]:
+        """The whole cluster as this node sees it."""
+        return self._look.status()
 
     def monitoring(self) -> Monitoring:
         """The monitoring file; the defaults while there is none, or it is not valid."""
@@ -173,6 +178,8 @@ class ClusterChecks:
     def lamp(self) -> dict[str, Any]:
         """The worst state, and why, in order of importance, with what to do."""
         rows = [row for row in self.all()["checks"] if row["state"] != "ok" and row["hard"]]
+        told = {row["id"] for row in rows}
+        rows += [row for row in seen_at_once(self._known.status()) if row["id"] not in told]
         rows.sort(key=lambda row: (_ORDER.get(row["state"], 2), bool(row["acknowledged"])))
         reasons = [
             {key: row[key] for key in ("id", "name", "title", "title_de", "node", "state", "since", "output", "hint", "hint_de",

@@ -189,4 +189,6 @@ class ApplyService:
     def result(self) -> Mapping[str, Any]:
         """What holds now."""
         self._forget()
+        if self._password_file.startswith(f"{places.SERVICES_PASSWORDS}/"):
+            self._hands.files.remove(self._password_file)
         return {"service": self._service.about.name, "settings": self._notes.get("values")}

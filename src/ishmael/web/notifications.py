@@ -1,0 +1,63 @@
+"""Who is told by mail, through which server; and a test mail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import RedirectResponse, Response
+
+from ishmael.web.manager import Problem
+
+if TYPE_CHECKING:
+    from ishmael.web.app import Web
+
+_TEXTS = ("host", "security", "user", "sender", "to", "language", "ca_file")
+
+
+def add_to(app: FastAPI, web: Web) -> None:
+    """Add the routes."""
+
+    async def page(request: Request, status: int = 200, **more: Any) -> Response:
+        who = web.who(request)
+        monitoring = await web.manager.get(who, "/monitoring")
+        report = await web.manager.get(who, "/mail")
+        values = {**{k: str(v) for k, v in monitoring["mail"].items()}, "password": ""}
+        values["raid_notifies"] = "1" if "F3" in monitoring["notify_only"] else ""
+        given = {"problem": None, "sent": None, "values": values, **more}
+        has_password = bool(monitoring["mail"]["password"])
+        return await web.page(request, "notifications.html", status, report=report, has_password=has_password, **given)
+
+    @app.get("/notifications")
+    async def shown(request: Request) -> Response:
+        return await page(request)
+
+    @app.post("/notifications")
+    async def changed(request: Request) -> Response:
+        fields = await web.form(request)
+        who = web.who(request)
+        try:
+            if fields.get("action") == "test":
+                return await page(request, sent=await web.manager.post(who, "/mail/test", {}))
+            await web.manager.put(who, "/monitoring", wish_of(fields))
+        except Problem as problem:
+            more = {} if fields.get("action") == "test" else {"values": {**fields, "password": ""}}
+            return await page(request, 422, problem=problem, **more)
+        return RedirectResponse("/notifications", 303)
+
+
+def wish_of(fields: Mapping[str, str]) -> dict[str, Any]:
+    """What ``PUT /monitoring`` is asked for; an empty password leaves the one that is set.
+
+    Raises:
+        Problem: the port is no number.
+    """
+    mail: dict[str, Any] = {name: fields.get(name, "").strip() for name in _TEXTS if name in fields}
+    port = fields.get("port", "").strip()
+    if not (port.isascii() and port.isdecimal() and len(port) < 6):
+        raise Problem(422, "monitoring-invalid", "The port is a number from 1 to 65535.")
+    mail["port"] = int(port)
+    if fields.get("password"):
+        mail["password"] = fields["password"]
+    return {"mail": mail, "notify_only": ["F3"] if fields.get("raid_notifies") else []}

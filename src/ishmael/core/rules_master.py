@@ -12,6 +12,11 @@ from ishmael.core.state import Handing, State
 from ishmael.words.record import Record
 from ishmael.words.roles import Role
 
+_PATIENCE_MS = 3000
+"""So long commits wait for a slave that is there and not in step yet, from when they began to wait."""
+_NOT_AGAIN_MS = 5000
+"""And so long they do not begin again after that was in vain."""
+
 # --- letting go -----------------------------------------------------------------------------------------------------
 
 
@@ -164,8 +169,9 @@ def raise_epoch(s: State, out: Outbox) -> None:
 
 
 def wants_synchronous(s: State) -> bool:
-    """Rule 2: a slave stands ready, commits do not wait for it yet."""
-    return not s.synchronous and s.synchronous_wanted is None and s.opened and facts.slave_stands(s)
+    """Rule 2: a slave stands ready, commits do not wait for it yet; not again at once for one that was waited for in vain."""
+    lately = s.in_vain_ms >= 0 and s.now_ms - s.in_vain_ms < _NOT_AGAIN_MS
+    return not s.synchronous and s.synchronous_wanted is None and s.opened and facts.slave_stands(s) and not lately
 
 
 def set_synchronous(s: State, out: Outbox) -> None:
@@ -238,14 +244,22 @@ def record_alone(s: State, out: Outbox) -> None:
 
 
 def may_stop_waiting(s: State) -> bool:
-    """Rule 2: "no fit slave" is on disk, and commits still wait for one that cannot be had."""
+    """Rule 2: "no fit slave" is on disk, and commits still wait for one that cannot be had: gone, or there without its data."""
     recorded = s.record is not None and not s.record.slave_fit and s.saving is None
-    return recorded and s.synchronous and s.synchronous_wanted is None and not facts.slave_stands(s)
+    hopeless = not facts.slave_stands(s) or _waits_in_vain(s)
+    return recorded and s.synchronous and s.synchronous_wanted is None and hopeless
+
+
+def _waits_in_vain(s: State) -> bool:
+    """The slave is there, and its data has not been in step for long. One that catches up gets its time first."""
+    return facts.stalled(s) and s.now_ms - s.synchronous_ms > _PATIENCE_MS
 
 
 def stop_waiting(s: State, out: Outbox) -> None:
     """Rule 2: commits go on alone."""
     s.synchronous_wanted = False
+    if facts.slave_stands(s):
+        s.in_vain_ms = s.now_ms
     out.do(do.SetSynchronous(False))
 
 

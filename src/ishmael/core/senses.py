@@ -300,6 +300,7 @@ def _synchronous_ended(s: State, e: ev.SynchronousEnded, out: Outbox) -> None:
     s.synchronous_wanted = None
     if e.ok:
         s.synchronous = e.on
+        s.synchronous_ms = s.now_ms if e.on else -1
     else:
         out.tell("synchronous-failed", "2", f"Synchronous replication could not be switched: {e.why}.", on=e.on)
     # Only a report made after the switch tells that the slave has everything acknowledged before it.

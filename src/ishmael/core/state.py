@@ -250,6 +250,8 @@ class State:
     in_step_ms: int = -1
     synchronous: bool = False
     synchronous_wanted: bool | None = None
+    synchronous_ms: int = -1  # since when commits wait
+    in_vain_ms: int = -1  # when they were let go though the slave stood there: its data did not follow
 
     # what this node's other programs have against the slave's fitness
     objection: str = ""

@@ -28,7 +28,7 @@ NODE_PACKAGES = (
 RESTING = ("dnsmasq", "chrony", "postfix", "hylafax", "faxq", "hfaxd", "faxgetty", "mdmonitor", "rsync")
 ASTERISK_PACKAGES = ("asterisk", "asterisk-modules", "asterisk-core-sounds-en-gsm", "odbc-postgresql")
 ASTERISK_UID = 790
-DISK_SIZE = "6G"
+DISK_SIZE = "8G"
 """Size of a node's disk; sparse, so it costs what is written."""
 
 # Timers that would fetch or scan; what asks for a terminal; the resolver has nobody to ask.

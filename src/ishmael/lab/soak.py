@@ -10,10 +10,11 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from ishmael.lab import faults, soak_data, trial
+from ishmael.lab import faults, misfortunes, soak_data, trial
 from ishmael.lab.bench.commands import Listing, lab_at_work
 from ishmael.lab.faults import Fault
 from ishmael.lab.measure import spread
+from ishmael.lab.misfortunes import MISFORTUNES
 from ishmael.lab.plan import DEFAULT_NAME, LabPlan
 from ishmael.lab.speak import Json, LabName, emit, need_root, say
 from ishmael.words.errors import HostFault
@@ -89,6 +90,49 @@ def data(
     summary = soak_data.summary(done)
     emit(as_json, {"summary": summary}, *(f"{key}: {value}" for key, value in summary.items()))
     if summary["lost_acknowledged"]["max"] or summary["failed"]:
+        raise typer.Exit(EXIT_NOT_ALLOWED)
+
+
+@app.command()
+def misfortune(
+    name: Annotated[
+        Optional[list[str]],  # noqa: UP045 - Typer reads it at run time
+        typer.Option("--name", help=f"Which; repeatable; else all: {', '.join(one.name for one in MISFORTUNES)}."),
+    ] = None,
+    runs: Annotated[int, typer.Option("--runs", min=1, help="How often each.")] = 1,
+    results: Annotated[
+        Optional[Path],  # noqa: UP045 - Typer reads it at run time
+        typer.Option("--resume", dir_okay=False, help="File of results, one object a run: go on where it ends."),
+    ] = None,
+    lab_name: LabName = DEFAULT_NAME,
+    as_json: Json = False,
+) -> None:
+    """Let misfortunes befall the data: each must be named, leave the telephones alone, and have its way back.
+
+    Exit code 5 when one had not.
+    """
+    wanted = tuple(misfortunes.named(one) for one in dict.fromkeys(name or ())) or MISFORTUNES
+    need_root()
+    done = _read(results)
+    lab = LabPlan(lab_name)
+    with lab_at_work(lab):
+        there = {(seen["misfortune"], seen["run"]) for seen in done}
+        for number, one in ((number, one) for number in range(1, runs + 1) for one in wanted):
+            if (one.name, number) in there:
+                continue
+            misfortunes.restore(lab)
+            seen = {"run": number, **misfortunes.run(lab, one)}
+            done.append(seen)
+            _write(results, seen, as_json=as_json)
+            say(f"{one.name} {number}: {seen['failed'] or 'as it must be'} ({seen['took_s']} s)")
+    bad = [f"{seen['misfortune']}: {seen['failed']}" for seen in done if seen["failed"]]
+    took_s = round(sum(seen["took_s"] for seen in done), 1)
+    emit(
+        as_json,
+        {"summary": {"runs": len(done), "failed": bad, "took_s": took_s}},
+        f"{len(done)} runs, {len(bad)} failed",
+    )
+    if bad:
         raise typer.Exit(EXIT_NOT_ALLOWED)
 
 

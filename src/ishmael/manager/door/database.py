@@ -17,6 +17,7 @@ from ishmael.words.roles import Role
 
 _SERVING = (Role.MASTER, Role.TAKING, Role.HANDING)
 _PASSWORD = re.compile(r"[0-9a-f]{32,128}")
+_WAIT_MS_MAX, _LOOK_S = 5000, 0.05
 _KEY = re.compile(r"[0-9a-f]{8,64}")
 
 
@@ -32,8 +33,20 @@ def _pairing(hands: Hands, arguments: Mapping[str, Any]) -> Pairing:
 
 
 def status(hands: Hands, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """``database-status``: whether it is configured for this cluster, and how far a joining is."""
-    return {"prepared": hands.database.is_prepared(_pairing(hands, arguments)), "join": dict(hands.database.joined())}
+    """``database-status``: whether it is configured for this cluster, and how far a joining is.
+
+    With ``wait_ms`` the answer comes when the joining is over, or after that time: whoever waits for it learns it at once.
+    """
+    wait_ms = arguments.get("wait_ms", 0)
+    if type(wait_ms) is not int or not 0 <= wait_ms <= _WAIT_MS_MAX:
+        raise RequestRefused("bad-arguments", f"wait_ms is no number from 0 to {_WAIT_MS_MAX}.")
+    pairing = _pairing(hands, {key: value for key, value in arguments.items() if key != "wait_ms"})
+    deadline_s = hands.clock.now_s() + wait_ms / 1000
+    joined = hands.database.joined()
+    while joined.get("state") == "running" and hands.clock.now_s() < deadline_s:
+        hands.clock.sleep(_LOOK_S)
+        joined = hands.database.joined()
+    return {"prepared": hands.database.is_prepared(pairing), "join": dict(joined)}
 
 
 def prepare(hands: Hands, arguments: Mapping[str, Any]) -> dict[str, Any]:

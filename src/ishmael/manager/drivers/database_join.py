@@ -67,6 +67,9 @@ class Ladder:
         self._new = self._data.with_name(f"{self._data.name}.ishmael-new")
         self._old = self._data.with_name(f"{self._data.name}.ishmael-old")
         self._tried: list[str] = []
+        self._nothing_alone = False
+        """Nothing in the old directory can be lost: it was a follower's, or what it alone had was kept aside."""
+        self._begun_s = time.monotonic()
 
     def climb(self) -> None:
         """Go up until the server streams.
@@ -76,9 +79,14 @@ class Ladder:
         """
         self._mend()
         master = self._source.look()
+        self._lap("the master was asked")
         self._stop()
+        self._lap("the server is stopped")
         control = control_of(self._database)
-        related = control is not None and control.system == master.system and not (self._data / REWINDING).exists()
+        same, half = control is not None and control.system == master.system, (self._data / REWINDING).exists()
+        related = same and not half
+        # A rewind begins when what diverged has been kept aside.
+        self._nothing_alone = same and (half or (self._data / "standby.signal").exists())
         if control is not None and related:
             follows = (self._data / "standby.signal").exists()
             if self._may_follow(control, master, follows=follows) and self._try("follow", lambda: self._follow(master)):
@@ -92,7 +100,12 @@ class Ladder:
         self._rung("copy")
         self._copy(known=related)
 
+    def _lap(self, what: str) -> None:
+        """For the journal: how far it is, and when."""
+        print(f"{time.monotonic() - self._begun_s:7.2f} s  {what}", flush=True)
+
     def _rung(self, name: str) -> None:
+        self._lap(f"rung {name}")
         self._state.change(rung=name, tried=[*self._tried], bytes_moved=0, bytes_total=0)
 
     def _try(self, name: str, act: Any) -> bool:
@@ -116,6 +129,7 @@ class Ladder:
         more, _ = transactions_after(self._database, control.timeline, fork)
         if more:
             self._tried.append("follow: this node's log goes on beyond the point where the master's history begins")
+        self._nothing_alone = self._nothing_alone or not more
         return not more
 
     # --- rungs ------------------------------------------------------------------------------------------------------
@@ -137,6 +151,7 @@ class Ladder:
             f"--source-server={self._source.conninfo} dbname={OWN_DATABASE}",
         ]
         copy_with_progress(argv, self._moved, what="pg_rewind failed")
+        self._lap("rewound")
         self._write_signal(self._data)
         (self._data / REWINDING).unlink(missing_ok=True)
         os.sync()
@@ -150,6 +165,7 @@ class Ladder:
             name = keep_rows(self._database, control.timeline, fork)
             if name:
                 self._state.change(salvage=name)
+        self._nothing_alone = True
 
     def _copy(self, *, known: bool) -> None:
         """Copy everything into a new directory, then put it in the old one's place."""
@@ -159,6 +175,7 @@ class Ladder:
             *("--wal-method=stream", f"--slot={self._slot}", f"--dbname={self._source.conninfo}"),
         ]
         copy_with_progress(argv, self._checked, what="pg_basebackup failed")
+        self._lap("everything is copied")
         self._write_signal(self._new)
         (self._new / _COPIED).write_text("complete\n", encoding="ascii")
         os.sync()
@@ -195,9 +212,10 @@ class Ladder:
         """The copy carries. What was here before goes, unless it may hold what the master lacks."""
         if not self._old.exists():
             return
-        if self._database.made and not known:
+        if self._nothing_alone or (self._database.made and not known):
             shutil.rmtree(self._old)
-            DiskFiles().write(places.DATABASE, _own(self._database).to_bytes(), 0o644)
+            if self._database.made:
+                DiskFiles().write(places.DATABASE, _own(self._database).to_bytes(), 0o644)
             return
         self._state.change(salvage=keep_directory(self._database, self._old))
 
@@ -218,6 +236,7 @@ class Ladder:
         """Start it and wait until it streams."""
         run(["systemctl", "reset-failed", self._database.unit])
         run(["systemctl", "start", self._database.unit], limit_s=120)
+        self._lap("the server is started")
         deadline_s = time.monotonic() + limit_s
         while not self._streams():
             if time.monotonic() > deadline_s:
@@ -226,6 +245,7 @@ class Ladder:
                     f"See: {self._database.log_file}",
                 )  # fmt: skip
             time.sleep(0.1)
+        self._lap("it streams")
 
     def _streams(self) -> bool:
         argv = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import re
@@ -272,7 +273,8 @@ class Postgres:
     def joined(self) -> Mapping[str, Any]:
         """How far that is."""
         seen = JoinState().read()
-        if seen.get("state") == "running" and not self._joining():
+        # It holds this lock for as long as it lives; asking systemd takes a program.
+        if seen.get("state") == "running" and not _lock_is_held() and not self._joining():
             seen = JoinState().read()
             if seen.get("state") == "running":
                 error = {"code": "join-cut-off", "message": "The copying of the database was cut off."}
@@ -282,6 +284,18 @@ class Postgres:
     def _joining(self) -> bool:
         said = run(["systemctl", "show", "--property=ActiveState", "--value", JOIN_UNIT]).stdout.decode().strip()
         return said in ("active", "activating", "deactivating", "reloading")
+
+
+def _lock_is_held() -> bool:
+    """Somebody joins this node's data (flock(2))."""
+    try:
+        with Path(places.DATABASE_LOCK).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _owner() -> tuple[int, int]:

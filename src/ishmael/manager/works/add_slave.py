@@ -44,6 +44,7 @@ class AddSlave:
         self._joining = Joining(hands, notes)
         self._database = DatabaseSteps(hands, notes, self._joining)
         self._copying = Copying(hands, notes, self._joining)
+        self._initial = InitialSync(notes, self._database, self._copying)
         self._versions = VersionSteps(hands, notes, self._joining)
         self._facts: dict[str, Any] = {}
 
@@ -95,7 +96,7 @@ class AddSlave:
             Step("start Corosync on both nodes", join.are_members, join.start_corosync),
             Step("write the settings of two nodes", join.settings_written, join.write_settings, join.restore_settings),
             *self._versions.firmware(),
-            *InitialSync(self._notes, self._database, self._copying).steps(),
+            *self._initial.steps(),
             Step("start the slave's keeper", join.takes_part, join.start_keeper),
             Step("admit the slave", join.is_admitted, join.admit, join.dismiss),
             Step("wait until the slave is fit", join.is_fit, join.await_fit),
@@ -115,5 +116,6 @@ class AddSlave:
             "bytes_moved": files + self._versions.result()["bytes_moved"] + database["bytes_moved"],
             "database": database,
             **self._copying.result(),
+            **self._initial.result(),
             "updated": self._versions.result()["updated"],
         }

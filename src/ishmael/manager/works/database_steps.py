@@ -18,6 +18,7 @@ from ishmael.words.profile import DatabaseWanted
 COPY_SILENCE_S = 180.0
 """A copy that moves nothing for so long has stopped."""
 _PREPARE_LIMIT_S = 150.0
+_LOOK_MS = 1000
 
 
 class DatabaseSteps:
@@ -74,8 +75,8 @@ class DatabaseSteps:
             self._notes.put("database_key", key)
         return str(key)
 
-    def _seen(self) -> Mapping[str, Any]:
-        seen = self._ask("database-status", self._secret())["join"]
+    def _seen(self, wait_ms: int = 0) -> Mapping[str, Any]:
+        seen = self._ask("database-status", {**self._secret(), "wait_ms": wait_ms})["join"]
         return seen if isinstance(seen, dict) and seen.get("key") == self._key() else {"state": "none"}
 
     def is_done(self) -> bool:
@@ -110,7 +111,6 @@ class DatabaseSteps:
                 moved, since_s = now_moved, now_s
             if now_s - since_s > COPY_SILENCE_S:
                 raise self._stopped()
-            self._hands.clock.sleep(0.3)
         else:
             return
         tell(int(seen.get("bytes_moved") or 0), int(seen.get("bytes_total") or 0))
@@ -123,7 +123,7 @@ class DatabaseSteps:
     def _look(self) -> Mapping[str, Any]:
         """How far it is; a link that is cut for a moment stops nothing."""
         try:
-            return self._seen()
+            return self._seen(_LOOK_MS)
         except PeerFault:
             if not self._hands.keeper.status():
                 raise

@@ -7,6 +7,9 @@ the other node, and a job that is begun anew finds it.
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
+from typing import Any
 
 from ishmael.manager.works.base import Notes, Step
 from ishmael.manager.works.copying import Copying
@@ -33,12 +36,28 @@ class InitialSync:
             *(self._copying.preparations() if with_files else ()),
         ]
         if with_database and with_files:
-            steps.append(Step("bring database and files to the other node", self._both_done, self._both))
+            steps.append(Step("bring database and files to the other node", self._both_done, self._timed(self._both)))
         elif with_database:
-            steps.append(Step("bring the database to the other node", self._database.is_done, self._database.bring))
+            steps.append(
+                Step("bring the database to the other node", self._database.is_done, self._timed(self._database.bring))
+            )
         elif with_files:
-            steps.append(Step("copy the files", self._copying.is_done, self._copying.bring))
+            steps.append(Step("copy the files", self._copying.is_done, self._timed(self._copying.bring)))
         return steps
+
+    def _timed(self, act: Callable[[], None]) -> Callable[[], None]:
+        """And note how long it took, in ms; of the last attempt, when a job was cut."""
+
+        def timed() -> None:
+            begun_s = time.monotonic()
+            act()
+            self._notes.put("data_took_ms", round((time.monotonic() - begun_s) * 1000))
+
+        return timed
+
+    def result(self) -> dict[str, Any]:
+        """How long it took."""
+        return {"data_took_ms": self._notes.get("data_took_ms")}
 
     def _both_done(self) -> bool:
         return self._copying.is_done() and self._database.is_done()

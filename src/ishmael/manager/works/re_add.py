@@ -40,6 +40,7 @@ class ReAdd:
         self._joining = Joining(hands, notes)
         self._database = DatabaseSteps(hands, notes, self._joining)
         self._copying = Copying(hands, notes, self._joining)
+        self._initial = InitialSync(notes, self._database, self._copying)
         self._versions = VersionSteps(hands, notes, self._joining)
         self._facts: dict[str, Any] = {}
 
@@ -96,7 +97,7 @@ class ReAdd:
             Step("start Corosync on both nodes", join.are_members, join.start_corosync),
             Step("write the settings", join.settings_written, join.write_settings, join.restore_settings),
             *self._versions.firmware(),
-            *InitialSync(self._notes, self._database, self._copying).steps(),
+            *self._initial.steps(),
             Step("start the node's keeper", join.takes_part, join.start_keeper),
             Step("admit the node", join.is_admitted, join.admit),
             Step("wait until the node is fit", join.is_fit, join.await_fit),
@@ -111,5 +112,6 @@ class ReAdd:
             "slave": slave.name, "node": slave.id, "rung": database["rung"],
             "bytes_moved": moved + database["bytes_moved"], "salvage": database["salvage"], "database": database,
             **self._copying.result(),
+            **self._initial.result(),
             "updated": self._versions.result()["updated"],
         }  # fmt: skip

@@ -72,24 +72,28 @@ def data(
         typer.Option("--resume", dir_okay=False, help="File of results, one object a run: go on where it ends."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Draws the moments of the cuts.")] = 1,
+    mixed: Annotated[bool, typer.Option("--mixed", help="Faults of many kinds, not power cuts alone.")] = False,
     lab_name: LabName = DEFAULT_NAME,
     as_json: Json = False,
 ) -> None:
-    """Cut the master's power while rows are written over the cluster IP, and count the acknowledged ones afterwards.
+    """Cut the master's power while rows are written over the cluster IP and voice mails dropped; look for them afterwards.
 
-    Each run says what the master had promised just before. Exit code 5 when an acknowledged row is missing.
+    Each run says what the master had promised just before. Exit code 5 when an acknowledged row, or a file older than the
+    measured lag, is missing.
     """
     need_root()
     done = _read(results)
     lab = LabPlan(lab_name)
+    soak_of_data = soak_data.Soak(lab, seed, mixed)
     with lab_at_work(lab):
-        for seen in soak_data.runs(lab, runs, seed, {int(one["run"]) for one in done}):
+        for seen in soak_of_data.runs(runs, {int(one["run"]) for one in done}):
             done.append(seen)
             _write(results, seen, as_json=as_json)
             say(soak_data.line(seen))
-    summary = soak_data.summary(done)
+        gone = soak_of_data.missing_in_the_end()
+    summary = {**soak_data.summary(done), "files_missing_in_the_end": len(gone)}
     emit(as_json, {"summary": summary}, *(f"{key}: {value}" for key, value in summary.items()))
-    if summary["lost_acknowledged"]["max"] or summary["failed"]:
+    if summary["lost_acknowledged"]["max"] or summary["files_missing"] or gone or summary["failed"]:
         raise typer.Exit(EXIT_NOT_ALLOWED)
 
 

@@ -1,15 +1,17 @@
-"""``script/soak data``: power cuts under write load, at random moments, and every acknowledged row counted."""
+"""``script/soak data``: power cuts (or faults of many kinds) while rows and voice mails are written; each that counts is looked for."""
 
 from __future__ import annotations
 
 import random
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from ishmael.lab import acknowledged
+from ishmael.lab import acknowledged, faults
 from ishmael.lab.cluster import Cluster
 from ishmael.lab.faults.machine import switch_on
+from ishmael.lab.mails import Mails
 from ishmael.lab.measure import spread
 from ishmael.lab.node import Node
 from ishmael.lab.plan import LabPlan
@@ -18,61 +20,93 @@ from ishmael.words.errors import HostFault
 
 _PHASES = ("in step", "in step", "in step", "while the slave catches up", "slave first")
 """What the slave is doing at the cut, in turn."""
+MIXED = (
+    "power-cut", "planned", "userland-frozen", "isolated-master", "power-cut", "phone-link-down", "internal-cut", "keeper-frozen",
+    "kernel-hung", "corosync-failing", "power-cut", "loss",
+)  # fmt: skip
+"""Faults of a mixed soak, in turn; each befalls the master."""
 _MOVE_TIMEOUT_S = 60.0
 _SETTLE_S = 1.0
 
 
-def runs(lab: LabPlan, count: int, seed: int, done: set[int]) -> Iterator[dict[str, Any]]:
-    """Do the runs that are not done; each begins and ends with a complete cluster.
+@dataclass
+class Soak:
+    """Everything that the runs of one soak share.
 
     Args:
         lab: with a complete cluster.
-        count: how many in all.
         seed: draws the moments.
-        done: numbers of runs that are not to be done again.
+        mixed: faults of many kinds instead of power cuts alone.
     """
-    cluster = Cluster(lab)
-    for number in range(1, count + 1):
-        if number in done:
-            continue
-        draw = random.Random(f"{seed}/{number}")  # noqa: S311 - chance for a test, not for a secret
-        phase = _PHASES[(number - 1) % len(_PHASES)]
-        begun_s = time.monotonic()
-        try:
-            seen = _run(lab, cluster, draw, phase)
-        except HostFault as error:
-            seen = {"failed": f"{error.code}: {error}"}
-        yield {"run": number, "phase": phase, **seen, "took_s": round(time.monotonic() - begun_s, 1)}
 
+    lab: LabPlan
+    seed: int
+    mixed: bool = False
+    mails: Mails = field(default_factory=Mails)
 
-def _run(lab: LabPlan, cluster: Cluster, draw: random.Random, phase: str) -> dict[str, Any]:
-    cluster.wait_complete()
-    master = acknowledged.master_of(cluster)
-    other = next(node for node in cluster.nodes if node is not master)
-    with acknowledged.writing(lab, master) as book:
-        time.sleep(draw.uniform(0.2, 2.0))
-        if phase != "in step":
-            _make_slave_lag(other)
-        if phase == "while the slave catches up":
-            time.sleep(draw.uniform(0.0, 2.5))
-        elif phase == "slave first":
-            cluster.wait_complete()
-            time.sleep(draw.uniform(0.0, 1.0))
-        promised, before = acknowledged.promised(master), book.count()
-        cut_s = time.monotonic()
-        master.power_cut()
-        gap_s = _served_again(cluster, book, master, other, cut_s)
-        time.sleep(_SETTLE_S)
-        book.stop()
-        served = acknowledged.master_of(cluster)
-        lost, count = acknowledged.lost(served, book), book.count()
-    promotion = (cluster.status(served) or {}).get("sync", {}).get("promotion_ms")
-    rejoin = _make_whole(cluster, served)
-    return {
-        "promised": promised, "acknowledged_before": before, "acknowledged": count, "lost": len(lost),
-        "lost_rows": lost[:10], "write_gap_s": gap_s, "promotion_ms": promotion, "rung": rejoin.get("rung"),
-        "bytes_moved": rejoin.get("bytes_moved"), "salvage": rejoin.get("salvage"),
-    }  # fmt: skip
+    def runs(self, count: int, done: set[int]) -> Iterator[dict[str, Any]]:
+        """Do the runs that are not done; each begins and ends with a complete cluster.
+
+        Args:
+            count: how many in all.
+            done: numbers of runs that are not to be done again.
+        """
+        kinds = MIXED if self.mixed else _PHASES
+        for number in (number for number in range(1, count + 1) if number not in done):
+            draw = random.Random(f"{self.seed}/{number}")  # noqa: S311 - chance for a test, not for a secret
+            phase = kinds[(number - 1) % len(kinds)]
+            begun_s = time.monotonic()
+            try:
+                seen = self._run(draw, phase)
+            except HostFault as error:
+                seen = {"failed": f"{error.code}: {error.message}"}
+            yield {"run": number, "phase": phase, **seen, "took_s": round(time.monotonic() - begun_s, 1)}
+
+    def _run(self, draw: random.Random, phase: str) -> dict[str, Any]:
+        cluster = Cluster(self.lab)
+        faults.heal(self.lab)
+        cluster.wait_complete()
+        master = acknowledged.master_of(cluster)
+        other = next(node for node in cluster.nodes if node is not master)
+        with acknowledged.writing(self.lab, master) as book, self.mails.dropping(master, other) as box:
+            time.sleep(draw.uniform(0.2, 2.0))
+            if phase == "while the slave catches up":
+                _make_slave_lag(other)
+                time.sleep(draw.uniform(0.0, 2.5))
+            elif phase == "slave first":
+                _make_slave_lag(other)
+                cluster.wait_complete()
+                time.sleep(draw.uniform(0.0, 1.0))
+            promised, before = acknowledged.promised(master), book.count()
+            box.stop()
+            cut_s = time.monotonic()
+            self._befall(phase, master)
+            gap_s = _served_again(cluster, book, master, other, cut_s)
+            time.sleep(_SETTLE_S)
+            book.stop()
+            served = acknowledged.master_of(cluster)
+            lost, count = acknowledged.lost(served, book), book.count()
+        moved = served is not master
+        due, missing = box.judge(served, cut_s) if moved else (0, [])
+        promotion = (cluster.status(served) or {}).get("sync", {}).get("promotion_ms") if moved else None
+        faults.heal(self.lab)
+        rejoin = _make_whole(cluster, served)
+        return {
+            "promised": promised, "acknowledged_before": before, "acknowledged": count, "lost": len(lost),
+            "lost_rows": lost[:10], "moved": moved, "files": box.count, "files_due": due, "files_lag_ms": box.lag_ms,
+            "files_missing": missing[:10], "write_gap_s": gap_s, "promotion_ms": promotion, "rung": rejoin.get("rung"),
+            "bytes_moved": rejoin.get("bytes_moved"), "salvage": rejoin.get("salvage"),
+        }  # fmt: skip
+
+    def _befall(self, phase: str, master: Node) -> None:
+        if self.mixed and phase != "power-cut":
+            faults.inject(self.lab, faults.named(phase), master)
+        else:
+            master.power_cut()
+
+    def missing_in_the_end(self) -> list[str]:
+        """Files that were on a new master once and are not on the last one."""
+        return self.mails.missing(acknowledged.master_of(Cluster(self.lab)))
 
 
 def _make_slave_lag(slave: Node) -> None:
@@ -96,7 +130,10 @@ def _served_again(cluster: Cluster, book: acknowledged.Book, master: Node, other
     if not wait_until(again, 15, 0.05):
         if (cluster.status(other) or {}).get("role") == "master":
             raise HostFault("writes-hang", "The new master acknowledges nothing.")
-        switch_on(master)
+        if master.init_pid is None:
+            switch_on(master)
+        else:
+            faults.heal(master.lab)
         if not wait_until(again, _MOVE_TIMEOUT_S, 0.1):
             raise HostFault("writes-hang", "Nothing is acknowledged after the power came back.")
     return round(time.monotonic() - cut_s, 2)
@@ -125,7 +162,8 @@ def line(seen: dict[str, Any]) -> str:
     if "failed" in seen:
         return f"run {seen['run']} ({seen['phase']}): {seen['failed']}"
     return (
-        f"run {seen['run']} ({seen['phase']}): {seen['acknowledged']} acknowledged, {seen['lost']} lost; promised: "
+        f"run {seen['run']} ({seen['phase']}): {seen['acknowledged']} acknowledged, {seen['lost']} lost, "
+        f"{seen['files_due']} files due, {len(seen['files_missing'])} missing; promised: "
         f"{seen['promised']}; writes again after {seen['write_gap_s']} s; rejoined by {seen['rung']}"
     )
 
@@ -137,6 +175,8 @@ def summary(done: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "lost_acknowledged": {**spread([float(seen["lost"]) for seen in whole] or [0.0]), "runs": len(whole)},
         "acknowledged": sum(seen["acknowledged"] for seen in whole),
+        "files_due": sum(seen["files_due"] for seen in whole),
+        "files_missing": sum(len(seen["files_missing"]) for seen in whole),
         "promotion_ms": {**spread([float(one) for one in promotions] or [0.0]), "runs": len(promotions)},
         "write_gap_s": {**spread([seen["write_gap_s"] for seen in whole] or [0.0]), "runs": len(whole)},
         "rungs": {

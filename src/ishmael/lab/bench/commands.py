@@ -89,19 +89,23 @@ def failover(
 def data_command(
     runs: Annotated[int, typer.Option("--runs", min=1, help="How often around.")] = 5,
     size_mb: Annotated[int, typer.Option("--size-mb", min=1, max=2500, help="Size of the database.")] = 2000,
-    seconds: Annotated[float, typer.Option("--seconds", min=1, help="For each measurement of commits.")] = 5,
+    files_mb: Annotated[int, typer.Option("--files-mb", min=1, max=500, help="Size of the recordings.")] = 200,
+    many: Annotated[int, typer.Option("--many", min=0, max=300000, help="Files for the watcher; 0: none.")] = 100_000,
+    seconds: Annotated[float, typer.Option("--seconds", min=2, help="For each measurement of commits.")] = 5,
+    beside: Annotated[bool, typer.Option("--beside/--not-beside", help="Measure lsyncd, too.")] = True,
     keep: Keep = None,
     lab_name: LabName = DEFAULT_NAME,
     as_json: Json = False,
 ) -> None:
-    """Measure the replicated database: promotion, rejoin and first copy beside pg_basebackup, commits with a slave.
+    """Measure the data: lag of files beside lsyncd, the watcher, promotion, rejoin and first copy beside the plain tools.
 
-    With --json the last line is the summary. Brings a lab up when there is none. Acknowledged rows are counted by
-    `ishmael lab soak data`.
+    With --json the last line is the summary. Brings a lab up when there is none. Acknowledged rows over many power cuts
+    are counted by `ishmael lab soak data`.
     """
     need_root()
+    sizes = data_bench.Sizes(runs, size_mb, files_mb, many, seconds, beside)
     with _systems(LabPlan(lab_name), ()) as systems:
-        summary = data_bench.many(systems[0].lab, runs, size_mb, seconds, keep, say)
+        summary = data_bench.many(systems[0].lab, sizes, keep, say)
     emit(as_json, {"summary": summary}, *data_bench.table(summary))
 
 

@@ -50,7 +50,7 @@ def slot_lost(scene: Scene) -> None:
             database.psql(master, drop)
             slots = "SELECT count(*) FROM pg_replication_slots"
             if not wait_until(lambda: database.psql(master, slots) == "1", 30, 0.2):
-                raise HostFault("slot-not-made", "The slave's slot was not made again.")
+                raise HostFault("misfortune", "The slave's slot was not made again.")
         finally:
             sh(slave, f"systemctl unmask --runtime {_UNIT}")
         scene.whole()
@@ -114,10 +114,10 @@ def master_disk_full(scene: Scene) -> None:
         scene.told(slave, "record")
         before = book.count()
         if not wait_until(lambda: book.count() > before + 20, 60, 0.1):
-            raise HostFault("writes-hang", "The new master acknowledges nothing.")
+            raise HostFault("misfortune", "The new master acknowledges nothing.")
         book.stop()
         if lost := acknowledged.lost(slave, book):
-            raise HostFault("rows-lost", f"Acknowledged and lost: {lost[:10]}.")
+            raise HostFault("misfortune", f"Acknowledged and lost: {lost[:10]}.")
         scene.seen.more["acknowledged"] = book.count()
     faults.heal(scene.lab)
     scene.cluster.wait_role(master, "standby")
@@ -161,12 +161,12 @@ def written_alone(scene: Scene) -> None:
         (find,) = [find for find in finds if find["id"] == name]
         scene.seen.said["ishmael salvage list"] = str(find["why"])
         if find["node"] != former.plan.name or find["count"] < 1:
-            raise HostFault("salvage-wrong", f"What was kept aside is listed as {find}.")
+            raise HostFault("misfortune", f"What was kept aside is listed as {find}.")
         scene.named("ishmael salvage show", lambda: former.say(["ishmael", "salvage", "show", name]), "rows.jsonl")
         former.say(["ishmael", "salvage", "export", name, f"/root/{name}"])
         rows = [json.loads(row) for row in former.say(["cat", f"/root/{name}/rows.jsonl"]).splitlines()]
         if not any(row["row"].get("t") == "only here" for row in rows):
-            raise HostFault("salvage-wrong", f"The row that only the former master had is not among {rows[:5]}.")
+            raise HostFault("misfortune", f"The row that only the former master had is not among {rows[:5]}.")
         scene.shown(master, "kept aside of former masters")
         scene.named("mail", post.text, name, 60)
 
@@ -179,7 +179,7 @@ def rewind_cut(scene: Scene) -> None:
         _in_the_background(master)
         marker = f"/proc/{former.init_pid}/root{DATA}/ishmael-rewinding"
         if not wait_until(Path(marker).exists, 60, 0.001):
-            raise HostFault("no-rewind", "pg_rewind did not begin.")
+            raise HostFault("misfortune", "pg_rewind did not begin.")
         former.power_cut()
         _failed_and_named(scene)
         switch_on(former)
@@ -198,7 +198,7 @@ def copy_cut(scene: Scene) -> None:
         _in_the_background(master)
         new = f"/proc/{former.init_pid}/root{DATA}.ishmael-new/base"
         if not wait_until(Path(new).exists, 60, 0.005):
-            raise HostFault("no-copy", "The copy did not begin.")
+            raise HostFault("misfortune", "The copy did not begin.")
         former.power_cut()
         _failed_and_named(scene)
         switch_on(former)
@@ -214,11 +214,11 @@ def _failed_and_named(scene: Scene) -> None:
     """The job ends by itself, and says what was cut."""
     master = scene.master
     if not wait_until(lambda: finished_jobs(master), 300, 1.0):
-        raise HostFault("job-hangs", "The job does not end.")
+        raise HostFault("misfortune", "The job does not end.")
     jobs = json.loads(master.say(["ishmael", "jobs", "--json"]))["jobs"]
     newest = max(jobs, key=lambda job: int(job["id"]))
     if newest["state"] != "failed":
-        raise HostFault("job-not-failed", f"The job ended as {newest['state']}, though the power was cut.")
+        raise HostFault("misfortune", f"The job ended as {newest['state']}, though the power was cut.")
     scene.seen.said["ishmael jobs"] = str(newest["error"]["message"])
     scene.shown(master, "failover not possible")
 
@@ -230,12 +230,12 @@ def promotion_cut(scene: Scene) -> None:
     count = int(database.psql(master, "SELECT count(*) FROM kept", database.ROLE))
     master.power_cut()
     if not wait_until(lambda: scene.status(slave).get("role") in ("taking", "master"), 20, 0.005):
-        raise HostFault("no-takeover", "The slave did not begin to take over.")
+        raise HostFault("misfortune", "The slave did not begin to take over.")
     slave.power_cut()
     for node in (slave, master):
         switch_on(node)
     if not wait_until(lambda: scene.cluster.master() is not None, 90, 0.5):
-        raise HostFault("no-master", "Nobody serves after the power came back.")
+        raise HostFault("misfortune", "Nobody serves after the power came back.")
     served = acknowledged.master_of(scene.cluster)
 
     def there() -> int:
@@ -244,7 +244,7 @@ def promotion_cut(scene: Scene) -> None:
         return -1
 
     if not wait_until(lambda: there() >= count, 60, 0.5):
-        raise HostFault("rows-lost", f"{there()} of {count} rows are there.")
+        raise HostFault("misfortune", f"{there()} of {count} rows are there.")
     scene.told(served, "became-master")
     other = next(node for node in scene.cluster.nodes if node is not served)
     scene.master, scene.slave = served, other

@@ -26,7 +26,7 @@ _ARRIVES_S = 90.0
 
 def _must(what: Callable[[], bool], otherwise: str, limit_s: float = _ARRIVES_S) -> None:
     if not wait_until(what, limit_s, 0.1):
-        raise HostFault("files-not-there", otherwise)
+        raise HostFault("misfortune", otherwise)
 
 
 def _in_step(scene: Scene) -> None:
@@ -161,6 +161,6 @@ def loss(scene: Scene) -> None:
     finally:
         faults.heal(scene.lab)
     if scene.cluster.master() is None:
-        raise HostFault("no-master", "Nobody serves after the loss.")
+        raise HostFault("misfortune", "Nobody serves after the loss.")
     scene.seen.more["moved"] = scene.cluster.master() != scene.master
     scene.told(scene.master, "became-master")

@@ -93,7 +93,7 @@ class Scene:
             HostFault: it is not; with what is said instead.
         """
         if not wait_until(lambda: part in words(), limit_s, 0.2):
-            raise HostFault("not-named", f"{where} does not say {part!r} but {words()[:400]!r}.")
+            raise HostFault("misfortune", f"{where} does not say {part!r} but {words()[:400]!r}.")
         line = next((line.strip() for line in words().splitlines() if part in line), part)
         self.seen.said[where] = line[:300]
 
@@ -119,7 +119,7 @@ class Scene:
             )
 
         if not wait_until(alone, _ALONE_S, 0.2):
-            raise HostFault("not-alone", f"The master does not work alone: {self.status(self.master)}.")
+            raise HostFault("misfortune", f"The master does not work alone: {self.status(self.master)}.")
         write_commits(self.master, 5)
 
     def take_over(self) -> None:
@@ -142,7 +142,7 @@ class Scene:
         self.cluster.wait_complete(90)
         master = acknowledged.master_of(self.cluster)
         if not wait_until(lambda: self.sync(master).get("synchronous") is True, 20, 0.2):
-            raise HostFault("not-synchronous", f"Commits do not wait for the slave: {self.sync(master)}.")
+            raise HostFault("misfortune", f"Commits do not wait for the slave: {self.sync(master)}.")
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
@@ -156,7 +156,7 @@ class Scene:
         measured = measurement.result()
         self.seen.gap_ms = max(self.seen.gap_ms or 0.0, measured.gap_ms)
         if measured.changes or measured.dual_ms or _silence_ms(measured) > SILENCE_MS_MAX:
-            raise HostFault("telephony-touched", f"The telephones noticed: {measured}.")
+            raise HostFault("misfortune", f"The telephones noticed: {measured}.")
 
 
 def _silence_ms(measured: Measured) -> float:

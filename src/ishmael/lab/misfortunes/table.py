@@ -163,7 +163,7 @@ def restore(lab: LabPlan) -> None:
     if wait_until(cluster.is_complete, _RETURN_S / 3, 0.2):
         return
     if not wait_until(lambda: cluster.master() is not None, _RETURN_S, 0.2):
-        raise HostFault("no-master", "No node says that it is master.")
+        raise HostFault("misfortune", "No node says that it is master.")
     master = cluster.master()
     if master is not None and not cluster.is_complete():
         cluster.ask(master, "re-add")

@@ -1,0 +1,28 @@
+"""Misfortunes of the data on two real nodes: each is named, leaves the telephones alone, and has its way back.
+
+The cheapest are part of every run; all of them with ``ISHMAEL_TEST_FULL=1``, or by ``script/soak misfortune``.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from ishmael.lab import misfortunes
+from ishmael.lab.misfortunes import MISFORTUNES
+from tests.lab.conftest import Lab
+
+pytestmark = pytest.mark.lab
+FULL = os.environ.get("ISHMAEL_TEST_FULL") == "1"
+CHEAP = ("slot-lost", "written-alone", "rewind-cut", "directory-closed")
+"""Among them the rungs rewind and copy; the planned switch follows."""
+
+
+@pytest.mark.parametrize("name", [one.name for one in MISFORTUNES if FULL or one.name in CHEAP])
+def test_a_misfortune_is_named_and_has_a_way_back(lab: Lab, name: str) -> None:
+    """Each begins and ends with a complete cluster."""
+    misfortunes.restore(lab.plan)
+    seen = misfortunes.run(lab.plan, misfortunes.named(name))
+    assert seen["failed"] == "", seen
+    assert seen["said"]

@@ -83,7 +83,7 @@ def other_history(scene: Scene) -> None:
     """Somebody promotes the slave's database by hand: its timeline is not the master's any more."""
     master, slave = scene.master, scene.slave
     with scene.quiet():
-        sh(slave, f"runuser -u postgres -- /usr/lib/postgresql/15/bin/pg_ctl promote -D {DATA}")
+        sh(slave, f"runuser -u postgres -- /usr/lib/postgresql/15/bin/pg_ctl promote -W -D {DATA}")
         scene.works_alone()
         scene.shown(slave, "has not been joined to the master's: re-add this node")
         write_commits(master, 100)

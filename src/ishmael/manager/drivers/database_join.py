@@ -234,12 +234,13 @@ class Ladder:
 
     def _stream(self, limit_s: float) -> None:
         """Start it and wait until it streams."""
+        said_before = self._log_size()
         run(["systemctl", "reset-failed", self._database.unit])
         run(["systemctl", "start", self._database.unit], limit_s=120)
         self._lap("the server is started")
         deadline_s = time.monotonic() + limit_s
         while not self._streams():
-            if time.monotonic() > deadline_s:
+            if time.monotonic() > deadline_s or self._log_is_gone(said_before):
                 raise HostFault(
                     "database-does-not-stream", f"The database does not stream from the master: {self._log_end()}",
                     f"See: {self._database.log_file}",
@@ -251,9 +252,26 @@ class Ladder:
         argv = [
             *("psql", "--no-psqlrc", "-AtqX", f"--host={SOCKETS}", f"--port={self._database.port}"),
             *(f"--username={ADMIN_ROLE}", f"--dbname={OWN_DATABASE}"),
-            "--command=SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'",
+            # It also calls itself streaming before the master says that it has no such log any more.
+            "--command=SELECT count(*) FROM pg_stat_wal_receiver "
+            "WHERE status = 'streaming' AND written_lsn > receive_start_lsn",
         ]
         return run(argv).stdout.strip() == b"1"
+
+    def _log_size(self) -> int:
+        try:
+            return Path(self._database.log_file).stat().st_size
+        except OSError:
+            return 0
+
+    def _log_is_gone(self, since: int) -> bool:
+        """The master has said, since then, that it has not kept what this node needs: waiting does not help."""
+        try:
+            with Path(self._database.log_file).open("rb") as log:
+                log.seek(since)
+                return b"has already been removed" in log.read()
+        except OSError:
+            return False
 
     def _log_end(self) -> str:
         try:

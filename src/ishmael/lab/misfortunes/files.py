@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from ishmael.lab import faults
+from ishmael.lab import database, faults
 from ishmael.lab.misfortunes.scene import Scene, inside, sh, write_commits
 from ishmael.lab.node import Node
 from ishmael.lab.tools import wait_until
@@ -148,6 +148,31 @@ def closed_directory(scene: Scene) -> None:
 
 def _attribute(path: Path, change: str) -> None:
     subprocess.run(["chattr", change, str(path)], check=True, capture_output=True)
+
+
+def cable_cut(scene: Scene) -> None:
+    """The internal cable is pulled out: the database goes over the telephone network, files wait and say so."""
+    _in_step(scene)
+    over = f"SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND client_addr = '{scene.slave.plan.phone_ip}'"  # noqa: S608
+    with scene.quiet():
+        faults.inject(scene.lab, faults.named("internal-cut"), scene.master)
+        try:
+            _must(
+                lambda: database.psql(scene.master, over) == "1", "The database does not go over the telephone network."
+            )
+            _must(
+                lambda: scene.sync(scene.master).get("synchronous") is True, "Commits do not wait for the slave again."
+            )
+            scene.cluster.wait_complete()
+            write_commits(scene.master, 20)
+            paths = _leave(scene, "cut", 3)
+            scene.shown(scene.master, "Files do not get to")
+            scene.shown(scene.master, "cut0.wav")
+        finally:
+            faults.heal(scene.lab)
+        _same(scene, *paths)
+        scene.whole()
+        _in_step(scene)
 
 
 def loss(scene: Scene) -> None:

@@ -91,6 +91,11 @@ MISFORTUNES: tuple[Misfortune, ...] = (
         "its file is named, others follow; copied when it is open again", files.closed_directory,
     ),
     Misfortune(
+        "cable-cut", "the internal cable is pulled out",
+        "the database goes over the telephone network and the slave stays fit; files wait, are named, and follow when it is back",
+        files.cable_cut,
+    ),
+    Misfortune(
         "loss", "30 % of all frames of both links are lost",
         "files and rows get there, more slowly; at most one move", files.loss, ("", "follow", "rewind"),
     ),

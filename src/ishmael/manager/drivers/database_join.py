@@ -46,6 +46,7 @@ from ishmael.words.settings import settings_from_toml
 
 _STREAM_LIMIT_S = 30.0
 _FOLLOW_LIMIT_S = 12.0
+_COPY_TRIES, _COPY_PAUSE_S = 3, 3.0
 _COPIED = "ishmael-copied"
 """Lies in a copy that is complete; without it what lies there is half of one."""
 _SPARE_BYTES = 256_000_000
@@ -169,12 +170,22 @@ class Ladder:
 
     def _copy(self, *, known: bool) -> None:
         """Copy everything into a new directory, then put it in the old one's place."""
-        shutil.rmtree(self._new, ignore_errors=True)
         argv = [
             *(f"{self._database.programs}/pg_basebackup", f"--pgdata={self._new}", "--progress", "--checkpoint=fast"),
             *("--wal-method=stream", f"--slot={self._slot}", f"--dbname={self._source.conninfo}"),
         ]
-        copy_with_progress(argv, self._checked, what="pg_basebackup failed")
+        for left in reversed(range(_COPY_TRIES)):
+            shutil.rmtree(self._new, ignore_errors=True)
+            try:
+                copy_with_progress(argv, self._checked, what="pg_basebackup failed")
+                break
+            except HostFault as error:
+                # The cable may have been out for a moment; a full disk is full the next time, too.
+                if error.code == "disk-full" or not left:
+                    raise
+                self._tried.append(f"copy: {error.message}")
+                self._rung("copy")
+                time.sleep(_COPY_PAUSE_S)
         self._lap("everything is copied")
         self._write_signal(self._new)
         (self._new / _COPIED).write_text("complete\n", encoding="ascii")

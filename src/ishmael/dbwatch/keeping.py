@@ -50,7 +50,7 @@ class Keeping:
         try:
             facts = self._once(wanted)
         except NotYet as not_yet:
-            facts = self._carried(wanted, str(not_yet))
+            facts = self._carried(wanted, self._with_complaint(str(not_yet)))
         except (psycopg.Error, OSError) as error:
             self._forget_session()
             said = str(error).strip().splitlines()

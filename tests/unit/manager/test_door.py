@@ -53,6 +53,12 @@ class Remembered:
         ({"op": "start", "arguments": {"what": "sshd"}}, "unknown-service"),
         ({"op": "start", "arguments": {"what": "keeper"}}, "not-set-up"),
         ({"op": "withdraw", "arguments": {"all": True}}, "bad-arguments"),
+        ({"op": "files-settle", "arguments": {}}, "bad-arguments"),
+        ({"op": "files-settle", "arguments": {"limit_ms": -1}}, "bad-arguments"),
+        ({"op": "files-settle", "arguments": {"limit_ms": True}}, "bad-arguments"),
+        ({"op": "files-settle", "arguments": {"limit_ms": 60_000}}, "bad-arguments"),
+        ({"op": "database-status", "arguments": {"password": "0" * 32, "wait_ms": 60_000}}, "bad-arguments"),
+        ({"op": "database-status", "arguments": {"password": "0" * 32, "wait_ms": "1"}}, "bad-arguments"),
     ],
 )
 def test_anything_else_is_refused(line: Any, code: str) -> None:

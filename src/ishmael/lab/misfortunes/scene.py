@@ -92,10 +92,18 @@ class Scene:
         Raises:
             HostFault: it is not; with what is said instead.
         """
-        if not wait_until(lambda: part in words(), limit_s, 0.2):
-            raise HostFault("misfortune", f"{where} does not say {part!r} but {words()[:400]!r}.")
-        line = next((line.strip() for line in words().splitlines() if part in line), part)
-        self.seen.said[where] = line[:300]
+        said = ""
+
+        def there() -> bool:
+            nonlocal said
+            # Lines are broken where the terminal ends.
+            said = " ".join(words().split())
+            return part in said
+
+        if not wait_until(there, limit_s, 0.2):
+            raise HostFault("misfortune", f"{where} does not say {part!r} but {said[-900:]!r}.")
+        at = said.index(part)
+        self.seen.said[where] = said[max(0, at - 120) : at + 180]
 
     def shown(self, node: Node, part: str) -> None:
         """``ishmael status`` on a node names it, for people."""

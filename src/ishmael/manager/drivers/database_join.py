@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ishmael.manager.drivers.files import DiskFiles
+from ishmael.manager.drivers.files import DiskFiles, sync_directory
 from ishmael.manager.drivers.host import ThisHost
 from ishmael.manager.drivers.joinstate import JoinState
 from ishmael.manager.drivers.pgtools import (
@@ -144,8 +144,7 @@ class Ladder:
 
     def _rewind(self, control: Control, master: Master) -> None:
         self._salvage(control, master)
-        (self._data / REWINDING).write_text("pg_rewind is at work here\n", encoding="ascii")
-        os.sync()
+        DiskFiles().write(str(self._data / REWINDING), b"pg_rewind is at work here\n", 0o600)
         argv = [
             *(f"{self._database.programs}/pg_rewind", f"--target-pgdata={self._data}", "--progress"),
             f"--config-file={self._database.etc}/postgresql.conf",
@@ -154,8 +153,8 @@ class Ladder:
         copy_with_progress(argv, self._moved, what="pg_rewind failed")
         self._lap("rewound")
         self._write_signal(self._data)
-        (self._data / REWINDING).unlink(missing_ok=True)
-        os.sync()
+        # What it wrote it has synced itself, as pg_basebackup does.
+        DiskFiles().remove(str(self._data / REWINDING))
         self._stream(_STREAM_LIMIT_S)
 
     def _salvage(self, control: Control, master: Master) -> None:
@@ -188,8 +187,7 @@ class Ladder:
                 time.sleep(_COPY_PAUSE_S)
         self._lap("everything is copied")
         self._write_signal(self._new)
-        (self._new / _COPIED).write_text("complete\n", encoding="ascii")
-        os.sync()
+        DiskFiles().write(str(self._new / _COPIED), b"complete\n", 0o600)
         self._swap()
         self._stream(_STREAM_LIMIT_S)
         self._retire_old(known=known)
@@ -208,8 +206,8 @@ class Ladder:
             shutil.rmtree(self._old, ignore_errors=True)
             self._data.rename(self._old)
         self._new.rename(self._data)
-        (self._data / _COPIED).unlink()
-        os.sync()
+        sync_directory(self._data.parent)
+        DiskFiles().remove(str(self._data / _COPIED))
 
     def _mend(self) -> None:
         """Finish, or forget, what a power cut left half done."""

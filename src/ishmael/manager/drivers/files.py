@@ -24,7 +24,8 @@ def _blame(path: str) -> Iterator[None]:
         raise HostFault(code, f"{path} cannot be written: {error.strerror}.", "See: df -h; dmesg | tail") from error
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Have names in a directory on disk (fsync(2))."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
@@ -52,7 +53,7 @@ class DiskFiles:
             for parent in reversed([p for p in target.parents if not p.exists()]):
                 parent.mkdir(mode=0o700 if closed else 0o755)
                 parent.chmod(0o700 if closed else 0o755)
-                _sync_directory(parent.parent)
+                sync_directory(parent.parent)
             handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
             try:
                 with os.fdopen(handle, "wb") as new:
@@ -65,7 +66,7 @@ class DiskFiles:
                 with suppress(OSError):
                     Path(name).unlink()
                 raise
-            _sync_directory(target.parent)
+            sync_directory(target.parent)
 
     def remove(self, path: str) -> None:
         """Remove the file, if there is one."""
@@ -74,7 +75,7 @@ class DiskFiles:
                 Path(path).unlink()
             except (FileNotFoundError, NotADirectoryError):
                 return
-            _sync_directory(Path(path).parent)
+            sync_directory(Path(path).parent)
 
     def mode(self, path: str) -> int | None:
         """The permission bits, or None."""

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ishmael.web import checks, cluster, jobs, kept, looking, notifications, passing, people, services, signing
 from ishmael.web.manager import Manager, Problem, Who
-from ishmael.web.requests import NotSignedIn, require_own_origin, set_session
+from ishmael.web.requests import BodyLimit, NotSignedIn, require_own_origin, set_session
 from ishmael.web.sessions import COOKIE, AccountsFile, Limits, Session, SignIn
 from ishmael.web.texts import COOKIE as LANGUAGE_COOKIE
 from ishmael.web.texts import LANGUAGES, Texts, chosen
@@ -163,6 +163,7 @@ def make_app(manager: Manager, accounts: AccountsFile) -> FastAPI:
     for room in (signing, looking, checks, cluster, jobs, kept, notifications, services, people, passing):
         room.add_to(app, web)
     _add_errors(app, web)
+    app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders)
     return app
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ishmael.web.app import Web
 
 _BEAT_S = 0.5
-_BODY_MAX = 1_000_000
 _METHODS = ["GET", "POST", "PUT", "DELETE"]
 _PASSED = ("content-type",)
 
@@ -60,8 +59,6 @@ def add_to(app: FastAPI, web: Web) -> None:
         if path == "events/stream":
             return StreamingResponse(web.manager.stream(who), media_type="text/event-stream")
         body = await request.body()
-        if len(body) > _BODY_MAX:
-            return _problem(413, "too-long", "The request is too long.")
         headers = {name: request.headers[name] for name in _PASSED if name in request.headers}
         try:
             answer = await web.manager.raw(

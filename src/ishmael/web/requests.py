@@ -8,8 +8,40 @@ from urllib.parse import urlsplit
 from fastapi import Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ishmael.web.sessions import COOKIE
+
+_BODY_MAX = 300_000
+_DRAINED_MAX = 8_000_000
+
+
+class BodyLimit:
+    """Refuses what is longer than any form of ours; a few megabytes are read off, so that the answer is seen.
+
+    Args:
+        app: what is asked.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > _BODY_MAX:
+                while message.get("more_body") and seen <= _DRAINED_MAX:
+                    message = await receive()
+                    seen += len(message.get("body", b""))
+                raise HTTPException(413, "What was sent is too long for any form.")
+            return message
+
+        await self._app(scope, counted if scope["type"] == "http" else receive, send)
 
 
 class NotSignedIn(Exception):

@@ -125,6 +125,16 @@ def test_what_was_typed_is_kept(site: _Site) -> None:
     assert "never" not in answer.text
 
 
+@pytest.mark.parametrize("path", ["/login", "/cluster/add-slave", "/api/v1/jobs"])
+def test_what_is_too_long_is_refused(site: _Site, path: str) -> None:
+    """Before it fills the memory, signed in or not; a long form of ours is far shorter."""
+    cookies = {} if path == "/login" else site.cookies
+    headers = {"X-CSRF-Token": site.csrf}
+    answer = site.ask("POST", path, data={"csrf": site.csrf, "name": "x" * 400_000}, cookies=cookies, headers=headers)
+    assert answer.status_code == 413
+    assert "too long" in answer.text
+
+
 def test_a_manager_that_is_down_is_said(site: _Site) -> None:
     """In plain words, with the way out; the page itself is there."""
     answer = site.ask("GET", "/", cookies=site.cookies)

@@ -14,7 +14,7 @@ from pathlib import Path
 import uvicorn
 
 from ishmael.manager.accounts import AccountsBook
-from ishmael.manager.api import audit, checks, data, services
+from ishmael.manager.api import audit, checks, data, networks, services
 from ishmael.manager.api.app import make_app
 from ishmael.manager.api.callers import OnlyKnownCallers, PeerCredentialProtocol
 from ishmael.manager.appliance.following import ServicesFollow
@@ -119,6 +119,7 @@ def serve(api_socket: str, jobs: str) -> None:
     tasks = Tasks([files, versions, ServicesFollow(hands, cluster_lock), follow, *watches])
     app = make_app(Queue(journal, works), journal, look, hands.host.version(), book)
     services.add_to(app, hands)
+    networks.add_to(app, hands, journal)
     checks.add_to(app, hands, cluster, known, mailer)
     data.add_to(app, hands, salvage, files.settle)
     audit.add_to(app, hands.keeper)

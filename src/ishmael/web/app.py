@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ishmael.web import checks, cluster, jobs, kept, looking, notifications, passing, people, services, signing
+from ishmael.web import checks, cluster, jobs, kept, looking, network, notifications, passing, people, services, signing
 from ishmael.web.manager import Manager, Problem, Who
 from ishmael.web.requests import BodyLimit, NotSignedIn, require_own_origin, set_session
 from ishmael.web.sessions import COOKIE, AccountsFile, Limits, Session, SignIn
@@ -160,7 +160,7 @@ def make_app(manager: Manager, accounts: AccountsFile) -> FastAPI:
     )  # fmt: skip
     web = Web(manager, SignIn(accounts), Limits(), pages)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
-    for room in (signing, looking, checks, cluster, jobs, kept, notifications, services, people, passing):
+    for room in (signing, looking, checks, cluster, jobs, kept, network, notifications, services, people, passing):
         room.add_to(app, web)
     _add_errors(app, web)
     app.add_middleware(BodyLimit)

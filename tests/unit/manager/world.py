@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -107,6 +107,8 @@ class MemoryNetwork:
         self.table = [Route("0.0.0.0/0", GATEWAY, "phone0"), Route("10.77.0.0/24", None, "phone0")]
         self.answering = {GATEWAY: "02:aa:00:00:00:01"}
         self.switches: dict[str, str] = {}
+        self.managed_by, self.reconfigured = "networkd", 0
+        self.on_reconfigure: Callable[[], None] | None = None
 
     def nics(self) -> tuple[Nic, ...]:
         return tuple(self.found)
@@ -116,6 +118,17 @@ class MemoryNetwork:
 
     def arp(self, nic: str, address: str, *, sender: str | None = None) -> str | None:
         return self.answering.get(address)
+
+    def manager_of(self, nic: str) -> str:
+        return self.managed_by
+
+    def speed_mbit(self, nic: str) -> int | None:
+        return 1000
+
+    def reconfigure(self, nics: tuple[str, ...]) -> None:
+        self.reconfigured += 1
+        if self.on_reconfigure:
+            self.on_reconfigure()
 
     def sysctl(self, name: str) -> str:
         return self.switches.get(name, "0")
@@ -144,6 +157,9 @@ class MemoryHost:
 
     def name(self) -> str:
         return self.host_name
+
+    def set_name(self, name: str) -> None:
+        self.host_name = name
 
     def architecture(self) -> str:
         return self.machine

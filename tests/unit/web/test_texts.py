@@ -11,12 +11,13 @@ import pytest
 import ishmael.web
 from ishmael.manager.appliance.kept import SERVICES
 from ishmael.web.cluster import FORMS
+from ishmael.web.network import FORM
 from ishmael.web.texts import Texts, catalogue, chosen
 
 TEMPLATES = Path(ishmael.web.__file__).parent / "templates"
 _MARKED = re.compile(r"""_\((["'])(.+?)\1[,)]""")
 # Words that German took over as they are.
-_THE_SAME = {"Port", "E-mail", "bronze", "slave", "gold", "master", "standby"}
+_THE_SAME = {"Port", "E-mail", "Gateway", "bronze", "slave", "gold", "master", "standby"}
 
 
 def _said_by_pages() -> set[str]:
@@ -30,7 +31,7 @@ def _said_by_pages() -> set[str]:
 
 def _texts() -> set[str]:
     found = {match.group(2) for path in TEMPLATES.glob("*.html") for match in _MARKED.finditer(path.read_text())}
-    for form in FORMS.values():
+    for form in (*FORMS.values(), FORM):
         found |= {form.work, form.title, form.intro, form.button}
         found |= {text for field in form.fields for text in (field.label, field.help)}
     for service in SERVICES.values():
@@ -119,7 +120,18 @@ def _filled(node: ast.expr) -> str:
 
 
 @pytest.mark.parametrize(
-    "name", ["failover", "remove_slave", "re_add", "reset", "prepare_slave", "set_up_master", "machine"]
+    "name",
+    [
+        "failover",
+        "remove_slave",
+        "re_add",
+        "reset",
+        "prepare_slave",
+        "set_up_master",
+        "machine",
+        "apply_network",
+        "../appliance/network",
+    ],
 )
 def test_what_a_work_finds_is_german(name: str) -> None:
     """Every finding and every refusal of these works, with its hint."""

@@ -9,6 +9,9 @@ import sys
 import time
 from importlib.metadata import version
 
+from ishmael.manager.drivers.programs import run, words_of
+from ishmael.words.errors import HostFault
+
 
 class ThisHost:
     """Facts about this machine."""
@@ -16,6 +19,12 @@ class ThisHost:
     def name(self) -> str:
         """Its host name."""
         return socket.gethostname()
+
+    def set_name(self, name: str) -> None:
+        """hostnamectl(1)."""
+        done = run(["hostnamectl", "set-hostname", "--", name])
+        if done.returncode:
+            raise HostFault("host-name-refused", f"hostnamectl failed: {words_of(done)}.", "See: hostnamectl status")
 
     def architecture(self) -> str:
         """Such as ``x86_64``."""

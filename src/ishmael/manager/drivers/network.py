@@ -21,6 +21,7 @@ _REQUEST = 1
 _BROADCAST = b"\xff" * 6
 _TRIES = 4
 _TRY_S = 0.3
+_INTERFACES, _INTERFACES_D = Path("/etc/network/interfaces"), Path("/etc/network/interfaces.d")
 
 
 class KernelNetwork:
@@ -59,6 +60,30 @@ class KernelNetwork:
                 Route(destination if "/" in destination else f"{destination}/32", row.get("gateway"), row["dev"])
             )
         return tuple(found)
+
+    def manager_of(self, nic: str) -> str:
+        """By what runs, and by Debian's /etc/network/interfaces (interfaces(5))."""
+        if any(_names(path, nic) for path in (_INTERFACES, *sorted(_INTERFACES_D.glob("*")))):
+            return "ifupdown"
+        if _active("NetworkManager.service"):
+            return "NetworkManager"
+        return "networkd" if _active("systemd-networkd.service") else "nobody"
+
+    def speed_mbit(self, nic: str) -> int | None:
+        """As the driver says; virtual NICs say nothing, or -1."""
+        try:
+            found = int((Path("/sys/class/net") / nic / "speed").read_text())
+        except (OSError, ValueError):
+            return None
+        return found if found > 0 else None
+
+    def reconfigure(self, nics: tuple[str, ...]) -> None:
+        """networkctl(1)."""
+        for words in (["networkctl", "reload"], ["networkctl", "reconfigure", *nics]):
+            done = run(words)
+            if done.returncode:
+                message = f"{' '.join(words)} failed: {words_of(done)}."
+                raise HostFault("network-not-applied", message, "See: journalctl -u systemd-networkd")
 
     def arp(self, nic: str, address: str, *, sender: str | None = None) -> str | None:
         """Ask who has an address: four times, 0.3 s apart."""
@@ -99,6 +124,19 @@ class KernelNetwork:
                 "switch-refused", f"The kernel switch {name} cannot be set: {error.strerror}.",
                 f"In a container, the host has to allow it: sysctl -w {name}={value}",
             ) from error  # fmt: skip
+
+
+def _active(unit: str) -> bool:
+    return run(["systemctl", "is-active", "--quiet", "--", unit]).returncode == 0
+
+
+def _names(path: Path, nic: str) -> bool:
+    """The file sets this NIC up; ``manual`` leaves it alone."""
+    try:
+        lines = [line.split() for line in path.read_text(errors="replace").splitlines()]
+    except OSError:
+        return False
+    return any(words[:2] == ["iface", nic] and words[-1:] != ["manual"] for words in lines)
 
 
 def _switch(name: str) -> Path:

@@ -12,6 +12,14 @@ class Host(Protocol):
         """Its host name."""
         ...
 
+    def set_name(self, name: str) -> None:
+        """Give it another host name, also after the next boot.
+
+        Raises:
+            HostFault: systemd refuses.
+        """
+        ...
+
     def architecture(self) -> str:
         """Such as ``x86_64``."""
         ...

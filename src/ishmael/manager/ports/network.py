@@ -70,6 +70,22 @@ class Network(Protocol):
         """All IPv4 routes of the main table."""
         ...
 
+    def manager_of(self, nic: str) -> str:
+        """Who sets this NIC up: ``networkd``, ``ifupdown``, ``NetworkManager``, or ``nobody``."""
+        ...
+
+    def speed_mbit(self, nic: str) -> int | None:
+        """Speed of the link in Mbit/s, or None while it has none."""
+        ...
+
+    def reconfigure(self, nics: tuple[str, ...]) -> None:
+        """systemd-networkd reads its files anew and sets these NICs up by them.
+
+        Raises:
+            HostFault: it refuses.
+        """
+        ...
+
     def arp(self, nic: str, address: str, *, sender: str | None = None) -> str | None:
         """Ask who has an address.
 

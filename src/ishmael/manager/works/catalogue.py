@@ -7,6 +7,7 @@ from typing import Any
 
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.works.add_slave import AddSlave
+from ishmael.manager.works.apply_network import ApplyNetwork
 from ishmael.manager.works.apply_service import ApplyService
 from ishmael.manager.works.base import Notes, Work, WorkFactory
 from ishmael.manager.works.failover import Failover
@@ -17,9 +18,19 @@ from ishmael.manager.works.reset import Reset
 from ishmael.manager.works.set_up_master import SetUpMaster
 
 _KINDS: tuple[Callable[[Hands, Mapping[str, Any], Notes], Work], ...] = (
-    SetUpMaster, PrepareSlave, AddSlave, RemoveSlave, ReAdd, Failover, Reset, ApplyService,
+    SetUpMaster, PrepareSlave, AddSlave, RemoveSlave, ReAdd, Failover, Reset, ApplyService, ApplyNetwork,
 )  # fmt: skip
-NAMES = ("setup-master", "prepare-slave", "add-slave", "remove-slave", "re-add", "failover", "reset", "apply-service")
+NAMES = (
+    "setup-master",
+    "prepare-slave",
+    "add-slave",
+    "remove-slave",
+    "re-add",
+    "failover",
+    "reset",
+    "apply-service",
+    "apply-network",
+)
 
 
 def catalogue(hands: Hands) -> dict[str, WorkFactory]:

@@ -81,6 +81,7 @@ class CertificateBook:
 
     def __init__(self, files: Files, hand_over: Callable[[str], None] = give_to_web) -> None:
         self._files, self._hand_over = files, hand_over
+        self._seen = ("", "")
 
     def read(self) -> Pair | None:
         """What is on disk, or None."""
@@ -108,13 +109,17 @@ class CertificateBook:
         pair = self.read()
         if pair is None:
             return ""
-        try:
-            return subprocess.run(
-                ["openssl", "x509", "-noout", "-ext", "subjectAltName"], input=pair.certificate, capture_output=True,
-                text=True, timeout=_LIMIT_S, check=True,
-            ).stdout  # fmt: skip
-        except (OSError, subprocess.SubprocessError):
-            return ""
+        # Asked for every two seconds: a program is run only for a certificate that was not seen before.
+        if pair.certificate != self._seen[0]:
+            try:
+                shown = subprocess.run(
+                    ["openssl", "x509", "-noout", "-ext", "subjectAltName"], input=pair.certificate,
+                    capture_output=True, text=True, timeout=_LIMIT_S, check=True,
+                ).stdout  # fmt: skip
+            except (OSError, subprocess.SubprocessError):
+                return ""
+            self._seen = (pair.certificate, shown)
+        return self._seen[1]
 
     def take_over(self, pair: Pair) -> bool:
         """Put a pair in place; whether it is another than before.

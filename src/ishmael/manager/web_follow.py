@@ -55,7 +55,7 @@ class WebFollow:
     def certify(self, settings: Settings | None) -> bool:
         """Have a certificate that names this node, or as master the whole cluster; whether a new one was made."""
         name = self._hands.host.name()
-        names, addresses = [name], ["127.0.0.1", *self._own_addresses()]
+        names = [name]
         if settings is not None:
             if self._certificates.read() is not None and machine.keeper_role(self._hands) != Role.MASTER:
                 return False
@@ -63,6 +63,8 @@ class WebFollow:
             addresses = [settings.cluster_ip, *(a for n in settings.nodes for a in (n.phone_ip, n.internal_ip))]
         elif self._certificates.read() is not None:
             return False
+        else:
+            addresses = ["127.0.0.1", *self._own_addresses()]
         shown = self._certificates.names()
         if all(f"IP Address:{address}" in shown for address in addresses) or not self._certificates.is_own():
             return False

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 
-from ishmael.lab import faults, misfortunes, soak_data, trial
+from ishmael.lab import faults, misfortunes, soak_data, soak_jobs, trial
 from ishmael.lab.bench.commands import Listing, lab_at_work
 from ishmael.lab.faults import Fault
 from ishmael.lab.measure import spread
 from ishmael.lab.misfortunes import MISFORTUNES
 from ishmael.lab.plan import DEFAULT_NAME, LabPlan
 from ishmael.lab.speak import Json, LabName, emit, need_root, say
-from ishmael.words.errors import HostFault
+from ishmael.words.errors import HostFault, RequestRefused
 
 ALL = "all"
 EXIT_NOT_ALLOWED = 5
@@ -138,6 +139,50 @@ def misfortune(
     )
     if bad:
         raise typer.Exit(EXIT_NOT_ALLOWED)
+
+
+@app.command()
+def jobs(
+    works: Annotated[Optional[list[str]], typer.Option("--work", help="Which; repeatable; all by default.")] = None,  # noqa: UP045
+    cuts: Annotated[Optional[list[str]], typer.Option("--cut", help="How; repeatable; all by default.")] = None,  # noqa: UP045
+    steps: Annotated[Optional[list[int]], typer.Option("--step", help="In which; repeatable; all by default.")] = None,  # noqa: UP045
+    results: Annotated[
+        Optional[Path],  # noqa: UP045 - Typer reads it at run time
+        typer.Option("--resume", dir_okay=False, help="File of results, one object a run: go on where it ends."),
+    ] = None,
+    lab_name: LabName = DEFAULT_NAME,
+    as_json: Json = False,
+) -> None:
+    """Cut add-slave and re-add in each of their steps: the manager is killed, or either node loses its power.
+
+    Each job must end done, or undone with both nodes as before; and the cluster must become complete. Exit code 5 when
+    one did not.
+    """
+    need_root()
+    done = _read(results)
+    lab = LabPlan(lab_name)
+    there = {(seen["work"], seen["step"], seen["cut"]) for seen in done}
+    with lab_at_work(lab):
+        soak_jobs.restore(lab)
+        names = {work: soak_jobs.steps_of(lab, work) for work in _chosen(works, soak_jobs.WORKS)}
+        for case in soak_jobs.cases(names, _chosen(cuts, soak_jobs.CUTS)):
+            if (case.work, case.step, case.cut) in there or (steps and case.step not in steps):
+                continue
+            seen = soak_jobs.attempt(lab, case, names[case.work][case.step - 1])
+            done.append(asdict(seen))
+            _write(results, done[-1], as_json=as_json)
+            say(soak_jobs.line(seen))
+    summary = soak_jobs.summary(done)
+    emit(as_json, {"summary": summary}, *(f"{key}: {value}" for key, value in summary.items()))
+    if any(of["not_allowed"] for of in summary.values()):
+        raise typer.Exit(EXIT_NOT_ALLOWED)
+
+
+def _chosen(given: Sequence[str] | None, there: Sequence[str]) -> Sequence[str]:
+    for name in given or ():
+        if name not in there:
+            raise RequestRefused("no-such-choice", f"There is no {name!r}.", f"One of: {', '.join(there)}.")
+    return given or there
 
 
 def _left(wanted: Sequence[Fault], runs: int, done: Sequence[dict[str, Any]]) -> Iterator[tuple[Fault, int]]:

@@ -47,6 +47,7 @@ class Seen:
         monitoring: thresholds and logins.
         files: what the file synchronisation says (``file_lag_ms``, ``differing``).
         events: newest events of both nodes.
+        drift: locked files of this node that were changed outside the product.
         version, peer_version: of Ishmael on both nodes; empty while not known.
     """
 
@@ -58,6 +59,7 @@ class Seen:
     monitoring: Monitoring = field(default_factory=Monitoring)
     files: Mapping[str, Any] = field(default_factory=dict)
     events: Sequence[Mapping[str, Any]] = ()
+    drift: Sequence[str] = ()
     version: str = ""
     peer_version: str = ""
 

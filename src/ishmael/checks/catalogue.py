@@ -26,7 +26,7 @@ CHECKS: tuple[Check, ...] = (
     f1_master_alive.CHECK, f2_cluster.CHECK, f3_raid.CHECK, f4_network.CHECK, n1_ami.CHECK, n2_sip.CHECK,
     n3_database.CHECK, n4_services.CHECK, n5_disk.CHECK, n6_files.CHECK, n7_time.CHECK, n8_rsync.CHECK,
     n9_replication.CHECK, x_links.CHECK, x_knowing.PAUSE, x_certificate.CHECK, x_knowing.GRADE, x_knowing.VERSIONS,
-    x_knowing.STANDBY, x_knowing.POSSIBLE,
+    x_knowing.STANDBY, x_knowing.POSSIBLE, x_knowing.DRIFT,
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""X2, X4, X5, X6, X7: judged from what is known already: events, keeper, versions. No look of their own."""
+"""X2, X4, X5, X6, X7, X8: judged from what is known already: events, keeper, versions. No look of their own."""
 
 from __future__ import annotations
 
@@ -71,6 +71,13 @@ def possible(seen: Seen) -> Result:
     return warning(f"no failover is possible: {'; '.join(map(str, seen.keeper.get('failover_blocked_by') or []))}")
 
 
+def drift(seen: Seen) -> Result:
+    """Are the locked files as Ishmael and the admin left them?"""
+    if seen.drift:
+        return warning(f"changed outside Ishmael: {', '.join(seen.drift)}", changed=str(len(seen.drift)))
+    return ok("no locked file was changed outside Ishmael", changed="0")
+
+
 PAUSE = Check(
     "X2", "pause", ("Clock pause", "Aussetzer"), BOTH, pause,
     ("Look for overload, or a hypervisor that stops the machine (snapshots, migration).",
@@ -100,4 +107,10 @@ POSSIBLE = Check(
     ("See: ishmael status. A node on standby is re-added with: ishmael re-add.",
      "Siehe: ishmael status. Ein Knoten im Standby wird wieder aufgenommen mit: ishmael re-add."),
     interval_s=5, retry_s=5,
+)  # fmt: skip
+DRIFT = Check(
+    "X8", "drift", ("Locked files", "Gesperrte Dateien"), BOTH, drift,
+    ("See on that node: ishmael drift list; then take over or put back.",
+     "Siehe auf diesem Knoten: ishmael drift list; dann übernehmen (take-over) oder zurücksetzen (put-back)."),
+    interval_s=15, attempts=1,
 )  # fmt: skip

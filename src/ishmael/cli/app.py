@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 
 import typer
 
-from ishmael.cli import checking, looking, network, salvage, services, users, working
+from ishmael.cli import checking, drift, looking, network, salvage, services, users, working
 from ishmael.cli.main import PLUG_INS
 
 
@@ -35,3 +35,4 @@ salvage.add_to(app)
 app.add_typer(users.user)
 services.add_to(app)
 network.add_to(app)
+drift.add_to(app)

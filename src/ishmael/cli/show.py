@@ -112,6 +112,8 @@ def status(seen: Mapping[str, Any]) -> None:
         out.print(line)
     if seen["workload"]:
         out.print("workload    " + ", ".join(f"{unit} {state}" for unit, state in seen["workload"].items()))
+    if seen.get("drift"):
+        out.print(f"[yellow]changed outside Ishmael:[/] {', '.join(seen['drift'])}  (ishmael drift list)")
     if seen["failover_possible"]:
         out.print("[green]failover possible[/]")
     elif seen["cluster_ip"]:

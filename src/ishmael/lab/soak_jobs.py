@@ -29,6 +29,8 @@ KILL, CUT_MASTER, CUT_SLAVE = CUTS = ("kill-manager", "power-cut-master", "power
 _MANAGER = "ishmael-manager.service"
 _REACHED_TIMEOUT_S = 90.0
 _ENDED_TIMEOUT_S = 240.0
+_COMPLETE_TIMEOUT_S = 150.0
+"""On a machine that does other things as well."""
 _DARK_S = 3.0
 """How long a node is without power."""
 _PYTHON = "/usr/lib/ishmael/venv/bin/python"
@@ -111,7 +113,7 @@ def steps_of(lab: LabPlan, work: str) -> list[str]:
     done = master.exec(["ishmael", *_words(work, slave), "--dry-run", "--json"], timeout_s=60)
     names = [str(name) for name in json.loads(done.stdout)["plan"]]
     Cluster(lab).ask(master, *_words(work, slave))
-    Cluster(lab).wait_complete()
+    Cluster(lab).wait_complete(_COMPLETE_TIMEOUT_S)
     return names
 
 
@@ -178,7 +180,7 @@ def attempt(lab: LabPlan, case: Case, step_name: str) -> Seen:
 def _begin(lab: LabPlan, work: str) -> tuple[Node, Node]:
     """A master, and a node that waits to be joined by this work."""
     cluster = Cluster(lab)
-    cluster.wait_complete()
+    cluster.wait_complete(_COMPLETE_TIMEOUT_S)
     old = cluster.master()
     assert old is not None
     other = next(node for node in cluster.nodes if node is not old)
@@ -297,7 +299,7 @@ def _judge(lab: LabPlan, case: Case, seen: Seen, master: Node, slave: Node, befo
         return
     if seen.ended == "done":
         with suppress(HostFault):
-            cluster.wait_complete()
+            cluster.wait_complete(_COMPLETE_TIMEOUT_S)
         if not cluster.is_complete():
             seen.violations.append("done, and not complete")
     if not cluster.is_complete():
@@ -313,7 +315,7 @@ def _again(cluster: Cluster, case: Case, seen: Seen) -> None:
     seen.again = True
     try:
         cluster.ask(now, *words)
-        cluster.wait_complete()
+        cluster.wait_complete(_COMPLETE_TIMEOUT_S)
     except HostFault as error:
         seen.violations.append(f"{words[0]} again: {error}")
 

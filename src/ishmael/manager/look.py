@@ -33,6 +33,7 @@ class Look:
         versions: what each node has installed, as far as it is known.
         kept: what was kept aside of former masters, as far as it is known.
         telephony: calls and phones.
+        drift: locked files of this node that were changed outside the product.
     """
 
     def __init__(
@@ -43,9 +44,11 @@ class Look:
         versions: Callable[[], Versions] = dict,
         kept: Callable[[], dict[str, Any]] = dict,
         telephony: Callable[[], dict[str, Any]] = dict,
+        drift: Callable[[], list[str]] = list,
     ) -> None:
         self._hands, self._events, self._files, self._versions = hands, events, files, versions
         self._kept, self._telephony = kept, telephony
+        self._drift = drift
         self._asking = threading.Lock()
         self._connected: dict[str, bool] | None = None
         self._ask_at = 0.0
@@ -69,6 +72,7 @@ class Look:
         seen["salvage"] = {**seen["salvage"], **self._kept()}
         seen["links"] = self._links(settings)
         seen["telephony"] = {"calls": None, "phones": None, **(self._telephony() if seen["holds_cluster_ip"] else {})}
+        seen["drift"] = self.drift()
         return seen
 
     def _links(self, settings: Settings | None) -> dict[str, bool | None]:
@@ -110,6 +114,10 @@ class Look:
             raise RequestRefused("has-a-slave", "This cluster has a slave already.", hint)
         code = make_join_code(self._hands, settings, own)
         return {"schema": EVENTS_SCHEMA, "join_code": code.text()}
+
+    def drift(self) -> list[str]:
+        """Locked files of this node that were changed outside the product."""
+        return self._drift()
 
     def files(self) -> dict[str, Any]:
         """What the file synchronisation says."""

@@ -15,6 +15,7 @@ import uvicorn
 
 from ishmael.manager.accounts import AccountsBook
 from ishmael.manager.api import audit, checks, data, networks, services
+from ishmael.manager.api import drift as drift_routes
 from ishmael.manager.api.app import make_app
 from ishmael.manager.api.callers import OnlyKnownCallers, PeerCredentialProtocol
 from ishmael.manager.appliance.following import ServicesFollow
@@ -22,6 +23,7 @@ from ishmael.manager.certificate import CertificateBook
 from ishmael.manager.data.book import SalvageBook
 from ishmael.manager.data.files import FilesFollow
 from ishmael.manager.data.salvage import Salvage
+from ishmael.manager.drift import Drift, begin
 from ishmael.manager.drivers.events import EventFile
 from ishmael.manager.drivers.inotify import Inotify
 from ishmael.manager.drivers.join import real_hands
@@ -103,32 +105,35 @@ def serve(api_socket: str, jobs: str) -> None:
     hands = real_hands()
     works = catalogue(hands)
     journal = Journal(jobs)
-    runner = Runner(journal, works, cluster_lock)
+    drift = Drift(hands, cluster_lock)
+    runner = Runner(journal, works, drift.noting)
     book = AccountsBook(hands.files)
     files = FilesFollow(hands, hands.copies, Rsyncd(), Inotify)
     versions = VersionWatch(hands)
     salvage = Salvage(hands.host.name())
     kept, telephony = SalvageBook(salvage), Telephony(hands.surroundings)
     events = EventFile()
-    look = Look(hands, events, files.facts, versions.versions, kept.facts, telephony.facts)
+    look = Look(hands, events, files.facts, versions.versions, kept.facts, telephony.facts, drift.names)
     known = Known(hands, events, look, kept)
     scheduler = Scheduler(known.seen, hands.keeper, hands.files)
     cluster, mailer = ClusterChecks(hands, scheduler, known, events), Mailer(hands, known, events)
     follow = WebFollow(hands, book, CertificateBook(hands.files))
     watches: list[Task] = [scheduler, cluster, mailer, IcingaPush(cluster, known)]
-    tasks = Tasks([files, versions, ServicesFollow(hands, cluster_lock), follow, *watches])
+    tasks = Tasks([files, versions, ServicesFollow(hands, drift.noting), follow, *watches])
     app = make_app(Queue(journal, works), journal, look, hands.host.version(), book)
     services.add_to(app, hands)
     networks.add_to(app, hands, journal)
     checks.add_to(app, hands, cluster, known, mailer)
     data.add_to(app, hands, salvage, files.settle)
     audit.add_to(app, hands.keeper)
+    drift_routes.add_to(app, drift)
     app.add_middleware(OnlyKnownCallers)
     door = listen(api_socket)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, loop="asyncio", http=PeerCredentialProtocol, ws="none", lifespan="off",
         timeout_graceful_shutdown=_GOODBYE_S,
     )  # fmt: skip
+    begin(drift)
     runner.start()
     tasks.start()
     try:

@@ -49,6 +49,10 @@ class MemoryFiles:
     def remove(self, path: str) -> None:
         self.content.pop(path, None)
 
+    def names(self, directory: str) -> list[str]:
+        below = [path.removeprefix(f"{directory}/") for path in self.content if path.startswith(f"{directory}/")]
+        return sorted(name for name in below if "/" not in name)
+
     def mode(self, path: str) -> int | None:
         found = self.content.get(path)
         return found[1] if found else None

@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 from ishmael.manager.door.answers import Door
+from ishmael.manager.drift import noting
 from ishmael.manager.drivers.join import real_hands
 from ishmael.manager.drivers.lock import cluster_lock
 from ishmael.words.json_text import read_json
@@ -31,7 +32,8 @@ def _line() -> bytes:
 
 def main() -> int:
     """Answer until the input ends; 2 when a line is longer than any ask can be."""
-    door = Door(real_hands(), cluster_lock)
+    hands = real_hands()
+    door = Door(hands, noting(hands, cluster_lock))
     while line := _line():
         if not line.endswith(b"\n") and len(line) == _LINE_MAX_BYTES:
             return 2

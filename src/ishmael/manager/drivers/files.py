@@ -77,6 +77,13 @@ class DiskFiles:
                 return
             sync_directory(Path(path).parent)
 
+    def names(self, directory: str) -> list[str]:
+        """Names of the files in a directory, sorted."""
+        try:
+            return sorted(entry.name for entry in Path(directory).iterdir() if entry.is_file())
+        except OSError:
+            return []
+
     def mode(self, path: str) -> int | None:
         """The permission bits, or None."""
         try:

@@ -24,6 +24,10 @@ class Files(Protocol):
         """Remove the file, if there is one; on disk when this returns."""
         ...
 
+    def names(self, directory: str) -> list[str]:
+        """Names of the files in a directory, sorted; none when there is no such directory."""
+        ...
+
     def mode(self, path: str) -> int | None:
         """The permission bits, or None when there is no such file."""
         ...

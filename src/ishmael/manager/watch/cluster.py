@@ -58,7 +58,7 @@ class Known:
         files = self._look.files() if now.serves else {}
         return Seen(
             keeper, now.settings, now.profile, now.own, now.peer, self.monitoring(), files,
-            self._events.newest(_EVENTS), self._hands.host.version(), self.peer_version,
+            self._events.newest(_EVENTS), self._look.drift(), self._hands.host.version(), self.peer_version,
         )  # fmt: skip
 
     def status(self) -> dict[str, Any]:

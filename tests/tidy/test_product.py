@@ -7,6 +7,10 @@ import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
+
+from ishmael.cli.manual import page
+from ishmael.words.errors import EXIT_CODES
 from tests.tidy.checkout import ROOT
 
 UNITS = sorted((ROOT / "packaging/systemd").glob("*.service"))
@@ -68,3 +72,38 @@ def test_units_outlive_corosync() -> None:
     assert UNITS
     for unit in UNITS:
         assert not re.search(r"^(Requires|Requisite|BindsTo|PartOf)=", unit.read_text(), re.MULTILINE), unit.name
+
+
+@pytest.mark.parametrize(("unit", "most"), [("ishmael-manager", 50), ("ishmael-web", 20)])
+def test_units_are_confined(unit: str, most: int) -> None:
+    """The exposure that systemd computes (systemd-analyze(1), security) stays below its bound, in tenths."""
+    argv = ["systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={most}"]
+    done = subprocess.run(
+        [*argv, str(ROOT / f"packaging/systemd/{unit}.service")], capture_output=True, text=True, check=False
+    )
+    assert "Overall exposure level" in done.stdout, done.stderr
+    assert done.returncode == 0, done.stdout.splitlines()[-1]
+
+
+def test_the_manual_page_is_whole() -> None:
+    """Every command and exit code stands in the page, and man(1) reads it without a complaint."""
+    source = page("0.0")
+    for word in ("setup\\-master", "drift put\\-back", "services set", "user add\\-token", "\\-\\-yes"):
+        assert word in source
+    assert all(f"\\fB{code}\\fR" in source for code in EXIT_CODES)
+    done = subprocess.run(
+        ["man", "--warnings", "--local-file", "-"], input=source, capture_output=True, text=True, check=False,
+        env={"PATH": "/usr/bin:/bin", "MANWIDTH": "100", "LC_ALL": "C.UTF-8"},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "-c" not in done.stdout.split("NAME")[0]
+
+
+def test_commands_complete_themselves() -> None:
+    """The package's bash completion gets its words from the program."""
+    script = (
+        f"source {ROOT}/packaging/bash-completion; COMP_WORDS=(ishmael re); COMP_CWORD=1; "
+        f"_ishmael_completion {Path(sys.executable).with_name('ishmael')}; printf '%s\\n' ${{COMPREPLY[@]}}"
+    )
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert {"re-add", "remove-slave", "reset"} <= set(done.stdout.split()), done.stderr

@@ -23,7 +23,6 @@ app = typer.Typer(
     help="Two Debian nodes, one phone system: set up the cluster, see how it is, hand it over.",
     epilog=_epilog(),
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},

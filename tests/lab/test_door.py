@@ -47,10 +47,9 @@ def test_whatever_is_asked_for_the_door_answers(ends: tuple[Node, Node], words: 
 
 
 def test_there_is_no_terminal(ends: tuple[Node, Node]) -> None:
-    """A terminal that is asked for is refused."""
+    """A terminal that is asked for is refused, and who insists gets nothing."""
     _, said, complained = _ssh(ends, "", f"{_HELLO}\n", "-tt")
-    assert "PTY allocation request failed" in complained
-    assert _answers(said)[0]["ok"] is True
+    assert ("PTY allocation request failed" in complained, said) == (True, "")
 
 
 @pytest.mark.parametrize("copy", ["sftp -b /dev/null {o} root@{ip}", "scp {o} /etc/hostname root@{ip}:/root/stolen",
@@ -116,7 +115,7 @@ def test_neither_agent_nor_display_nor_environment_nor_rc(ends: tuple[Node, Node
         f"-o SendEnv=ISHMAEL_EVIL -o SetEnv=PYTHONPATH=/evil {_OPTIONS} root@{there.plan.internal_ip}; kill $SSH_AGENT_PID"
     )
     session = subprocess.Popen(here.command(["sh", "-c", script]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    look = "pid=$(pgrep -f -n 'python -I -m ishmael.manager.door'); tr '\\0' '\\n' </proc/$pid/environ"
+    look = "pid=$(pgrep -f -n '[i]shmael.manager.door'); tr '\\0' '\\n' </proc/$pid/environ"
     try:
         assert wait_until(lambda: "SSH_CONNECTION" in there.exec(["sh", "-c", look]).stdout, 10, 0.1)
         environment = there.say(["sh", "-c", look])

@@ -161,6 +161,18 @@ def restore(lab: LabPlan) -> None:
     trial.restore(lab)
 
 
+def _await_master(cluster: Cluster) -> Node:
+    found: list[Node] = []
+
+    def there() -> bool:
+        found[:] = [node] if (node := cluster.master()) else []
+        return bool(found)
+
+    if not wait_until(there, _COMPLETE_TIMEOUT_S, 0.3):
+        raise HostFault("no-master", "No node says that it is master.")
+    return found[0]
+
+
 def _nodes_in_settings(node: Node) -> int:
     found = node.exec(["grep", "-c", r"^\[\[nodes", "/etc/ishmael/settings.toml"]).stdout.strip()
     return int(found) if found else 0
@@ -181,8 +193,7 @@ def _begin(lab: LabPlan, work: str) -> tuple[Node, Node]:
     """A master, and a node that waits to be joined by this work."""
     cluster = Cluster(lab)
     cluster.wait_complete(_COMPLETE_TIMEOUT_S)
-    old = cluster.master()
-    assert old is not None
+    old = _await_master(cluster)
     other = next(node for node in cluster.nodes if node is not old)
     if work == "add-slave":
         cluster.ask(old, "remove-slave")
@@ -294,9 +305,7 @@ def _judge(lab: LabPlan, case: Case, seen: Seen, master: Node, slave: Node, befo
         told = "Not undone" in str(seen.error.get("hint"))
         if seen.changed and not told:
             seen.violations.append(f"not as before, and not told: {seen.changed}")
-    if cluster.master() is None and not wait_until(lambda: cluster.master() is not None, 20, 0.2):
-        seen.violations.append("nobody is master")
-        return
+    _await_master(cluster)
     if seen.ended == "done":
         with suppress(HostFault):
             cluster.wait_complete(_COMPLETE_TIMEOUT_S)
@@ -308,8 +317,7 @@ def _judge(lab: LabPlan, case: Case, seen: Seen, master: Node, slave: Node, befo
 
 def _again(cluster: Cluster, case: Case, seen: Seen) -> None:
     """The same command once more; after a takeover meanwhile, the new master's way."""
-    now = cluster.master()
-    assert now is not None
+    now = _await_master(cluster)
     other = next(node for node in cluster.nodes if node is not now)
     words = _words("re-add" if _nodes_in_settings(now) > 1 else case.work, other)
     seen.again = True

@@ -18,7 +18,7 @@ from schemathesis.core.failures import Failure, FailureGroup
 
 from ishmael.checks.catalogue import CHECKS
 from ishmael.manager.accounts import AccountsBook
-from ishmael.manager.api import audit, checks, data, drift, services
+from ishmael.manager.api import audit, checks, data, drift, networks, services
 from ishmael.manager.api.app import make_app
 from ishmael.manager.data.salvage import Salvage
 from ishmael.manager.drift import Drift
@@ -66,6 +66,7 @@ def _whole_app(where: Path) -> FastAPI:
     works = catalogue(hands)
     app = make_app(Queue(journal, works), journal, look, "0.1.0", AccountsBook(hands.files, lambda _path: None))
     services.add_to(app, hands)
+    networks.add_to(app, hands, journal)
     checks.add_to(app, hands, cluster, known, _SilentMailer(hands, known, events))
     data.add_to(app, hands, Salvage("node1", str(where / "salvage")), lambda _wait_s: {})
     audit.add_to(app, hands.keeper)

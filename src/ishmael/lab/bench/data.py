@@ -175,7 +175,7 @@ def _around(lab: LabPlan, cluster: Cluster, sizes: Sizes, *, plain_first: bool) 
     plain_base_ms, plain_files_ms = plain or _plain(first, second)
     return {
         "lost_acknowledged": lost, "acknowledged": count, "promotion_ms": promotion_ms,
-        "rejoin_ratio": round(rejoin["data_took_ms"] / plain_base_ms, 4),
+        "rejoin_ratio": round(rejoin["data_took_ms"] / (plain_base_ms + plain_files_ms), 4),
         "initial_sync_ratio": round(copied["data_took_ms"] / (plain_base_ms + plain_files_ms), 3),
         "commit_latency_ratio": round(waiting_ms / alone_ms, 3), "commit_alone_ms": alone_ms,
         "commit_waiting_ms": waiting_ms, "rejoin_ms": rejoin["data_took_ms"],

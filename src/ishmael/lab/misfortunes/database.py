@@ -17,7 +17,7 @@ from ishmael.words.errors import HostFault
 _UNIT = "postgresql@15-main"
 # A commit that is never sent: no client was told that it had ended. It waits, and so does psql.
 _UNSENT = """\
-kill -STOP $(pgrep -f 'postgres: .*walsender')
+kill -STOP $(pgrep -f '[p]ostgres: .*walsender')
 PGOPTIONS='-c synchronous_commit=local' psql -h /var/run/postgresql -U ishmael -d lab -qc \
   "INSERT INTO kept (t) VALUES ('only here')"
 """
@@ -142,9 +142,10 @@ def database_down(scene: Scene) -> None:
 def _diverge(scene: Scene) -> None:
     """A commit that only the master has, then its power goes."""
     write_commits(scene.master, 5)
-    with suppress(HostFault):
-        scene.master.exec(["sh", "-c", _UNSENT], timeout_s=20)
+    done = scene.master.exec(["sh", "-euc", _UNSENT], timeout_s=20)
     scene.take_over()
+    if done.returncode:
+        raise HostFault("misfortune", f"No commit could be made that only the master has: {done.stderr}")
 
 
 def written_alone(scene: Scene) -> None:

@@ -20,7 +20,7 @@ _REPAIR = """\
 rm -f /var/full*
 chattr -R -i /var/spool/asterisk/voicemail 2>/dev/null || true
 systemctl unmask --runtime postgresql@15-main 2>/dev/null
-pkill -CONT -f 'postgres: .*walsender' || true
+pkill -CONT -f '[p]ostgres: .*walsender' || true
 """
 _RETURN_S = 60.0
 

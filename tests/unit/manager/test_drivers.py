@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ishmael.manager.drivers.events import EventFile
-from ishmael.manager.drivers.files import DiskFiles
+from ishmael.manager.drivers.files import DiskFiles, sync_filesystem
 from ishmael.manager.drivers.keeper import SocketKeeper
 from ishmael.manager.drivers.network import KernelNetwork
 from ishmael.manager.drivers.programs import run
@@ -215,3 +215,11 @@ def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         tell_systemd("READY=1")
         assert listener.recv(64) == b"READY=1"
+
+
+def test_a_file_system_is_synced_or_it_is_told(tmp_path: Path) -> None:
+    """One call for everything in it; a path that is not there is no success."""
+    (tmp_path / "new").write_bytes(b"x" * 1000)
+    sync_filesystem(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        sync_filesystem(tmp_path / "not-there")

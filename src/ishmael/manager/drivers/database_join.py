@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ishmael.manager.drivers.files import DiskFiles, sync_directory
+from ishmael.manager.drivers.files import DiskFiles, sync_directory, sync_filesystem
 from ishmael.manager.drivers.host import ThisHost
 from ishmael.manager.drivers.joinstate import JoinState
 from ishmael.manager.drivers.pgtools import (
@@ -146,14 +146,15 @@ class Ladder:
         self._salvage(control, master)
         DiskFiles().write(str(self._data / REWINDING), b"pg_rewind is at work here\n", 0o600)
         argv = [
-            *(f"{self._database.programs}/pg_rewind", f"--target-pgdata={self._data}", "--progress"),
+            *(f"{self._database.programs}/pg_rewind", f"--target-pgdata={self._data}", "--progress", "--no-sync"),
             f"--config-file={self._database.etc}/postgresql.conf",
             f"--source-server={self._source.conninfo} dbname={OWN_DATABASE}",
         ]
         copy_with_progress(argv, self._moved, what="pg_rewind failed")
         self._lap("rewound")
         self._write_signal(self._data)
-        # What it wrote it has synced itself, as pg_basebackup does.
+        sync_filesystem(self._data)
+        self._lap("on disk")
         DiskFiles().remove(str(self._data / REWINDING))
         self._stream(_STREAM_LIMIT_S)
 
@@ -171,6 +172,7 @@ class Ladder:
         """Copy everything into a new directory, then put it in the old one's place."""
         argv = [
             *(f"{self._database.programs}/pg_basebackup", f"--pgdata={self._new}", "--progress", "--checkpoint=fast"),
+            "--no-sync",
             *("--wal-method=stream", f"--slot={self._slot}", f"--dbname={self._source.conninfo}"),
         ]
         for left in reversed(range(_COPY_TRIES)):
@@ -187,6 +189,9 @@ class Ladder:
                 time.sleep(_COPY_PAUSE_S)
         self._lap("everything is copied")
         self._write_signal(self._new)
+        # The tools would sync each file by itself, thousands of waits for the disk.
+        sync_filesystem(self._new)
+        self._lap("on disk")
         DiskFiles().write(str(self._new / _COPIED), b"complete\n", 0o600)
         self._swap()
         self._stream(_STREAM_LIMIT_S)

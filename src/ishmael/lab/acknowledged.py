@@ -19,7 +19,7 @@ from ishmael.lab.writer import TABLE
 from ishmael.words.errors import HostFault
 
 WORKERS = 4
-_WRITING_TIMEOUT_S = 30.0
+_WRITING_TIMEOUT_S, _SAID_S = 30.0, 30.0
 
 
 class Book:
@@ -108,12 +108,17 @@ def promised(node: Node) -> str:
 
 
 def master_of(cluster: Cluster) -> Node:
-    """The master.
+    """The master; a busy host may take its time to say so.
 
     Raises:
         HostFault: there is none.
     """
-    master = cluster.master()
-    if master is None:
+    found: list[Node] = []
+
+    def there() -> bool:
+        found.extend(node for node in [cluster.master()] if node is not None)
+        return bool(found)
+
+    if not wait_until(there, _SAID_S, 0.2):
         raise HostFault("no-master", "No node says that it is master.")
-    return master
+    return found[0]

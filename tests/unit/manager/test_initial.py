@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
+from ishmael.manager.ports.copies import Copied, Progress, Target, Watch
 from ishmael.manager.works.base import Step
 from ishmael.manager.works.copying import Copying
 from ishmael.manager.works.database_steps import DatabaseSteps
 from ishmael.manager.works.initial import InitialSync
-from ishmael.words.errors import HostFault
+from ishmael.manager.works.joining import Joining
+from ishmael.words import places
+from ishmael.words.errors import HostFault, PeerFault
+from ishmael.words.profile import FileSet
+from ishmael.words.settings import NodeSettings
+from manager.memory import MemoryCopies
+from manager.world import World
 
 _LIMIT_S = 10.0
 
@@ -110,3 +118,53 @@ def test_a_cluster_that_has_only_one_of_them(database: bool, files: bool, name: 
     """Brings that alone, by its own name."""
     _, steps = _sync(_Part(there=database), _Part(there=files))
     assert [step.name for step in steps[-1:]] == ([name] if name else [])
+
+
+class _Copies(MemoryCopies):
+    """Counts how many directories are under way at once; one of them may fail."""
+
+    def __init__(self, bad: str = "") -> None:
+        self.bad, self.now, self.most, self.lock = bad, 0, 0, threading.Lock()
+        self.meet = threading.Barrier(2, timeout=_LIMIT_S)
+
+    def all(self, target: Target, files: FileSet, stopped: Callable[[], bool], watch: Watch | None = None) -> Copied:
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        if not self.bad:
+            self.meet.wait()
+        assert watch is not None
+        watch(Progress(1500, 1000))
+        with self.lock:
+            self.now -= 1
+        return Copied(12 if files.path == self.bad else 0, "broken pipe", moved_bytes=10)
+
+
+def _copying(copies: _Copies, count: int) -> tuple[Copying, _Notes]:
+    profile = "schema = 1\nname = 'x'\n" + "".join(f'[[files]]\npath = "/srv/d{number}"\n' for number in range(count))
+    machine = World().machines[0]
+    machine.files.write(places.PROFILE, profile.encode(), 0o644)
+    notes = _Notes()
+
+    class _Joining:
+        slave = NodeSettings(
+            2, "node2", "10.77.0.12", "phone0", "02:00:00:00:00:01", "10.78.0.2", "cable0", "02:00:00:00:00:02"
+        )
+
+    return Copying(replace(machine.hands, copies=copies), notes, cast(Joining, _Joining())), notes
+
+
+def test_small_directories_are_copied_side_by_side() -> None:
+    """Two at least meet, and the progress never goes beyond what there is."""
+    copies = _Copies()
+    copying, notes = _copying(copies, 4)
+    copying.bring()
+    assert copies.most >= 2
+    assert max(notes.counted) == (4000, 4000)
+
+
+def test_a_directory_that_does_not_get_there_fails_the_step() -> None:
+    """The network broke three times: the error is that of this directory."""
+    copying, _ = _copying(_Copies("/srv/d1"), 3)
+    with pytest.raises(PeerFault, match="broken pipe"):
+        copying.bring()

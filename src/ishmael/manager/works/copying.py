@@ -7,7 +7,9 @@ there already, and goes on in the middle of a large file.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ishmael.manager.data import diverged
@@ -25,6 +27,7 @@ SERVER_LIMIT_S = 30.0
 _KEEP_LIMIT_S = 600.0
 _KEEP_CHUNK = 2000
 _TRIES = 3
+_AT_ONCE = 3
 
 
 class Copying:
@@ -93,19 +96,28 @@ class Copying:
                 f"On {self._joining.slave.name}: systemctl status ishmael-rsyncd ishmael-manager",
             ),
         )  # fmt: skip
-        moved = 0
         sets = self._profile().files
         sizes = {files: self._hands.copies.size(files) for files in sets}
-        total = sum(sizes.values())
-        for number, files in enumerate(sets):
-            before = sum(sizes[each] for each in sets[:number])
+        total, done, failed = sum(sizes.values()), dict.fromkeys(sets, 0), threading.Event()
+        counting = threading.Lock()
 
-            def watch(now: Progress, before: int = before) -> None:
-                tell(before + now.done_bytes, total)
+        def one(files: FileSet) -> int:
+            def watch(now: Progress) -> None:
+                with counting:
+                    done[files] = min(now.done_bytes, sizes[files])
+                    tell(sum(done.values()), total)
 
-            moved += self._copy_one(target, files, watch, stopped)
-            if stopped():
-                return
+            try:
+                return self._copy_one(target, files, watch, lambda: stopped() or failed.is_set())
+            except BaseException:
+                failed.set()
+                raise
+
+        # Most directories are small: what they take is the way there and back.
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            moved = sum(pool.map(one, sets))
+        if stopped():
+            return
         tell(total, total)
         self._notes.put("file_bytes", moved)
         self._notes.put("bytes_moved", int(self._notes.get("bytes_moved") or 0) + moved)

@@ -146,7 +146,7 @@ def standing(seen: Mapping[str, Any]) -> list[str]:
         lines.append(f"compared    {_compared(sync['files'])}")
     count = (seen.get("salvage") or {}).get("count")
     if count:
-        lines.append(f"[yellow]salvage[/]     {count} kept aside of former masters: ishmael salvage list")
+        lines.append(f"[yellow]salvage[/]     {count} kept aside from nodes that joined: ishmael salvage list")
     return lines
 
 

@@ -168,7 +168,7 @@ def written_alone(scene: Scene) -> None:
         rows = [json.loads(row) for row in former.say(["cat", f"/root/{name}/rows.jsonl"]).splitlines()]
         if not any(row["row"].get("t") == "only here" for row in rows):
             raise HostFault("misfortune", f"The row that only the former master had is not among {rows[:5]}.")
-        scene.shown(master, "kept aside of former masters")
+        scene.shown(master, "kept aside from nodes that joined")
         scene.named("mail", post.text, name, 60)
 
 

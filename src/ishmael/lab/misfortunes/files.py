@@ -94,7 +94,7 @@ def cut_mid_file(scene: Scene) -> None:
             scene.seen.said["ishmael status on the master"] = trouble
         _same(scene, _BIG, _GROWING)
         _in_step(scene)
-        scene.named("the manager's journal on the master", lambda: _journal(scene.master), "big.wav differed")
+        scene.named("the manager's journal on the master", lambda: _journal(scene.master), "differed on the slave")
     sh(scene.master, f"rm {_BIG} {_GROWING}")
 
 

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from ishmael.lab import database, faults
+from ishmael.lab import acknowledged, database, faults
 from ishmael.lab.misfortunes.scene import Scene, inside, sh, write_commits
 from ishmael.lab.node import Node
 from ishmael.lab.tools import wait_until
@@ -183,9 +183,7 @@ def loss(scene: Scene) -> None:
         paths = _leave(scene, "loss", 10)
         _same(scene, *paths)
         write_commits(scene.master, 5)
+        scene.shown(scene.master, "ms behind")
     finally:
         faults.heal(scene.lab)
-    if scene.cluster.master() is None:
-        raise HostFault("misfortune", "Nobody serves after the loss.")
-    scene.seen.more["moved"] = scene.cluster.master() != scene.master
-    scene.told(scene.master, "became-master")
+    scene.seen.more["moved"] = acknowledged.master_of(scene.cluster).plan.name != scene.master.plan.name

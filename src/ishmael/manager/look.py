@@ -13,6 +13,7 @@ from ishmael.manager.story import stories
 from ishmael.manager.works import machine
 from ishmael.manager.works.join_code import make_join_code
 from ishmael.manager.works.joining import standing_as_master
+from ishmael.manager.works.remembered import FIELDS, last_slave
 from ishmael.words import places
 from ishmael.words.errors import IshmaelError, RequestRefused, refusal
 from ishmael.words.settings import Settings
@@ -73,6 +74,8 @@ class Look:
         seen["links"] = self._links(settings)
         seen["telephony"] = {"calls": None, "phones": None, **(self._telephony() if seen["holds_cluster_ip"] else {})}
         seen["drift"] = self.drift()
+        kept = last_slave(self._hands) if settings is not None and len(settings.nodes) == 1 else {}
+        seen["last_slave"] = {name: kept[name] for name in FIELDS} if kept else None
         return seen
 
     def _links(self, settings: Settings | None) -> dict[str, bool | None]:

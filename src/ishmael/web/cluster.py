@@ -193,6 +193,9 @@ async def shown_again(web: Web, request: Request, path: str, kept: Mapping[str, 
 
 def _remembered(form: Form, status: Mapping[str, Any]) -> dict[str, str]:
     """What is proposed in the fields: the remembered data of the other node."""
+    if form.work == "add-slave":
+        last = status.get("last_slave") or {}
+        return {name: str(last.get(name) or "") for name in ("name", "phone_ip", "internal_ip")}
     if form.work != "re-add":
         return {}
     other: Mapping[str, Any] = next((n for n in status.get("nodes") or [] if n["name"] != status.get("node")), {})

@@ -10,6 +10,7 @@ CLUSTER_KEY = "/etc/ishmael/ssh/id_ed25519"
 CLUSTER_KEY_PUBLIC = "/etc/ishmael/ssh/id_ed25519.pub"
 KNOWN_HOSTS = "/etc/ishmael/ssh/known_hosts"
 JOIN_SECRET = "/etc/ishmael/join-secret"  # noqa: S105 - where it is, not what
+LAST_SLAVE = "/etc/ishmael/last-slave.json"
 TAKEN_ADDRESS = "/etc/ishmael/taken-address"
 AUTHORIZED_KEYS = "/root/.ssh/authorized_keys"
 COROSYNC_CONF = "/etc/corosync/corosync.conf"

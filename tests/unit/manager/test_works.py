@@ -18,6 +18,7 @@ from ishmael.manager.ports.network import Nic
 from ishmael.manager.works.base import Notes, Step, Work, WorkFactory
 from ishmael.manager.works.catalogue import catalogue
 from ishmael.manager.works.failover import SETTLE_MS
+from ishmael.manager.works.remembered import last_slave
 from ishmael.words import places
 from ishmael.words.errors import Finding, HostFault, IshmaelError
 from ishmael.words.roles import Role
@@ -491,3 +492,22 @@ def test_reset_returns_the_machine(tmp_path: Path) -> None:
     run(world.machines[0], "reset", {}, tmp_path, override=("slave-left-behind",))
     run(world.machines[1], "reset", {}, tmp_path)
     assert world.image() == before
+
+
+def test_a_removed_slave_is_added_again_with_nothing_typed(tmp_path: Path) -> None:
+    """Name and addresses are remembered and proposed; what is typed goes before; a reset forgets them."""
+    world = World()
+    stage(world, "complete", tmp_path)
+    first = world.machines[0]
+    done(first, "remove-slave", {}, tmp_path)
+    assert last_slave(first.hands)["name"] == "node2"
+    (refused,) = Queue(Journal(str(tmp_path / "look.sqlite")), catalogue(first.hands)).plan("re-add", {}, ())[
+        "findings"
+    ]
+    assert (refused["code"], "node2" in refused["hint"]) == ("has-no-slave", True)
+    assert findings(first, "add-slave", {"name": "node3"}, tmp_path) == ["other-host-name"]
+    job = done(first, "add-slave", {}, tmp_path)
+    assert job.result["slave"] == "node2"
+    done(first, "remove-slave", {}, tmp_path)
+    done(first, "reset", {}, tmp_path)
+    assert last_slave(first.hands) == {}

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from ishmael.lab import base, idle, lifecycle, state, stress
 from ishmael.lab.bench import data as data_bench
 from ishmael.lab.bench import failover as failover_bench
+from ishmael.lab.bench import life
 from ishmael.lab.bench import web as web_bench
 from ishmael.lab.bench.systems import PEER_LAB, PeerSystem, Product, System
 from ishmael.lab.cluster import Cluster
@@ -149,6 +150,24 @@ def stress_command(
     emit(as_json, {"summary": summary}, *stress.table(summary))
     if summary["ishmael"]["stress"]["false_failovers"]:
         raise typer.Exit(5)
+
+
+@app.command(name="life")
+def life_command(
+    runs: Annotated[int, typer.Option("--runs", min=1, help="How often.")] = 3,
+    lab_name: LabName = DEFAULT_NAME,
+    as_json: Json = False,
+) -> None:
+    """Measure each work of a cluster's life, the manager's answers, and its memory.
+
+    With --json one object a run, and a summary as the last line. A lab that is up is used and its cluster taken apart; else
+    one is brought up.
+    """
+    need_root()
+    lab = LabPlan(lab_name)
+    with _systems(lab, ()):
+        summary = life.many(lab, runs, say, print_runs=as_json)
+    emit(as_json, {"summary": {"ishmael": {"life": summary}}}, *life.table(summary))
 
 
 @app.command(name="web")

@@ -12,6 +12,7 @@ from ishmael.manager.works.database_steps import DatabaseSteps
 from ishmael.manager.works.initial import InitialSync
 from ishmael.manager.works.joining import Joining, standing_as_master
 from ishmael.manager.works.meeting import Meeting, Wanted
+from ishmael.manager.works.remembered import FIELDS, last_slave
 from ishmael.manager.works.scouting import scout
 from ishmael.manager.works.version_steps import VersionSteps
 from ishmael.words import places
@@ -23,7 +24,8 @@ class AddSlave:
 
     Args:
         hands: ports to look and act with.
-        raw: name, phone_ip and internal_ip of the prepared node; or none, then it is found by the join code.
+        raw: name, phone_ip and internal_ip of the prepared node; or none, then it is found by the join code, else it is the
+            one that was removed last.
         notes: what the job remembers.
     """
 
@@ -36,10 +38,12 @@ class AddSlave:
         self._hands, self._notes = hands, notes
         self._name, self._phone_ip = given.text("name", ""), given.text("phone_ip", "")
         self._internal_ip = given.text("internal_ip", "")
+        self._last = last_slave(hands)
         if self._name or self._phone_ip or self._internal_ip:
-            # Typed, so typed whole; all left out: the node is found by the join code.
-            self._name, self._phone_ip = given.text("name"), given.text("phone_ip")
-            self._internal_ip = given.text("internal_ip")
+            # Typed, so typed whole, or as remembered; all left out: the node is found by the join code, or as remembered.
+            self._name = given.text("name", self._last.get("name"))
+            self._phone_ip = given.text("phone_ip", self._last.get("phone_ip"))
+            self._internal_ip = given.text("internal_ip", self._last.get("internal_ip"))
         given.close()
         self._joining = Joining(hands, notes)
         self._database = DatabaseSteps(hands, notes, self._joining)
@@ -61,20 +65,30 @@ class AddSlave:
         found = {"name": self._name, "phone_ip": self._phone_ip, "internal_ip": self._internal_ip}
         if not self._name:
             found, findings = scout(self._hands, settings, own)
-            if findings:
+            by_code = not findings
+            if findings and not self._last:
                 return findings
+            if findings:
+                found = self._remembered()
+        else:
+            by_code = False
         wanted = Wanted(2 if own.id == 1 else 1, **found)
-        meeting = Meeting(self._hands, settings, own, wanted, pinned=None)
+        same = bool(self._last) and found == self._remembered()
+        meeting = Meeting(self._hands, settings, own, wanted, (self._last["host_key"] or None) if same else None)
         met = meeting.meet()
         if met is not None:
             nodes = tuple(sorted((own, met.node), key=lambda node: node.id))
             self._joining.remember(settings, settings.changed(nodes=nodes), own, met)
             self._facts = {
-                **found, "found_by_join_code": not self._name,
+                **found, "found_by_join_code": by_code, "remembered": same,
                 "host_key_fingerprint": met.fingerprint, "phone_nic": met.node.phone_nic,
                 "internal_nic": met.node.internal_nic, "version": met.hello["version"],
             }  # fmt: skip
         return meeting.findings
+
+    def _remembered(self) -> dict[str, str]:
+        """Name and addresses of the slave that was removed last."""
+        return {name: self._last[name] for name in FIELDS}
 
     def facts(self) -> Mapping[str, Any]:
         """The slave's host key, to be compared there, and what was found."""

@@ -12,6 +12,7 @@ from ishmael.manager.works.database_steps import DatabaseSteps
 from ishmael.manager.works.initial import InitialSync
 from ishmael.manager.works.joining import Joining, standing_as_master
 from ishmael.manager.works.meeting import Meeting, Wanted
+from ishmael.manager.works.remembered import last_slave
 from ishmael.manager.works.ssh_keys import pinned
 from ishmael.manager.works.version_steps import VersionSteps
 from ishmael.words import places
@@ -51,7 +52,10 @@ class ReAdd:
             return findings
         other = settings.peer_of(own.id)
         if other is None:
+            last = last_slave(self._hands)
             hint = "Add one: prepare it (`ishmael prepare-slave` there), then `ishmael add-slave` here."
+            if last:
+                hint = f"`ishmael add-slave` brings back {last['name']}, the one that was removed, as it is remembered."
             return [Finding("", "has-no-slave", "This cluster has no second node to bring back.", hint)]
         seen = self._hands.keeper.status()
         if seen.get("failover_possible") and (seen.get("peer") or {}).get("role") == Role.SLAVE:

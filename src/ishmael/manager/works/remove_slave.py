@@ -11,6 +11,7 @@ from ishmael.manager.works import machine
 from ishmael.manager.works.base import Arguments, Notes, Step
 from ishmael.manager.works.corosync_conf import corosync_conf
 from ishmael.manager.works.joining import standing_as_master
+from ishmael.manager.works.remembered import remember_slave
 from ishmael.manager.works.ssh_keys import known_hosts, pinned
 from ishmael.words import places
 from ishmael.words.errors import Finding, HostFault, IshmaelError
@@ -113,6 +114,7 @@ class RemoveSlave:
         return self._slave().id not in self._pins()
 
     def _forget(self) -> None:
+        remember_slave(self._hands, self._slave(), self._pins().get(self._slave().id, ""))
         kept = {node: key for node, key in self._pins().items() if node != self._slave().id}
         self._hands.files.write(places.KNOWN_HOSTS, known_hosts(kept).encode(), 0o600)
 

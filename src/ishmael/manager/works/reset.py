@@ -106,7 +106,7 @@ def leave(hands: Hands, *, keep_door: bool) -> list[Step]:
         keep_door: the master may add this node again; else its key is shut out.
     """
 
-    keys = (places.CLUSTER_KEY, places.CLUSTER_KEY_PUBLIC, places.KNOWN_HOSTS, places.JOIN_SECRET)
+    keys = (places.CLUSTER_KEY, places.CLUSTER_KEY_PUBLIC, places.KNOWN_HOSTS, places.JOIN_SECRET, places.LAST_SLAVE)
 
     def gone(*paths: str) -> bool:
         return all(hands.files.read(path) is None for path in paths)

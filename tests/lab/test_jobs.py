@@ -1,0 +1,36 @@
+"""Jobs on real nodes are cut in their steps: each goes on to its end, or is undone with both nodes as before."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+
+import pytest
+
+from ishmael.lab import soak_jobs
+from ishmael.lab.soak_jobs import CUT_MASTER, CUT_SLAVE, KILL, Case
+from ishmael.manager.works.add_slave import AddSlave
+from ishmael.manager.works.re_add import ReAdd
+from tests.lab.conftest import Lab
+
+pytestmark = pytest.mark.lab
+# One of each kind on every run; ISHMAEL_TEST_FULL=1 tries every step in every way, and so does `script/soak jobs`.
+ALWAYS = (Case("add-slave", 6, KILL), Case("re-add", 9, CUT_SLAVE), Case("re-add", 6, CUT_MASTER))
+STEPS = {AddSlave.name: 15, ReAdd.name: 14}
+FULL = tuple(soak_jobs.cases({work: [""] * steps for work, steps in STEPS.items()}, soak_jobs.CUTS))
+TRIED = FULL if os.environ.get("ISHMAEL_TEST_FULL") == "1" else ALWAYS
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("case", TRIED, ids=lambda case: f"{case.work}-{case.step}-{case.cut}")
+def test_a_job_that_is_cut_ends_whole(complete: Lab, case: Case) -> None:
+    """The manager is killed, or a node loses its power, in the middle of a step."""
+    seen = soak_jobs.run(complete.plan, case)
+    print(json.dumps(asdict(seen)))
+    assert seen.violations == []
+
+
+def test_the_steps_are_all_there(complete: Lab) -> None:
+    """The table above names as many steps as the works have here."""
+    assert {work: len(soak_jobs.steps_of(complete.plan, work)) for work in STEPS} == STEPS

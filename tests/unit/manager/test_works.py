@@ -312,6 +312,11 @@ def _new_address(world: World, nic: int, address: str) -> None:
     nics[nic] = replace(nics[nic], addresses=(address,))
 
 
+def _swap_cables(world: World) -> None:
+    """Behind the telephone address another machine answers than behind the internal one."""
+    world.strangers[SLAVE["phone_ip"]] = OTHER_KEY
+
+
 ADD_FAULTS: dict[str, tuple[Callable[[World], Any], Mapping[str, Any], str, int]] = {
     "off": (lambda w: setattr(w.machines[1], "on", False), {}, "peer-unreachable", 4),
     "own name": (lambda w: None, {"name": "node1"}, "same-host-name", 3),
@@ -323,6 +328,8 @@ ADD_FAULTS: dict[str, tuple[Callable[[World], Any], Mapping[str, Any], str, int]
     "wrong network": (lambda w: None, {"phone_ip": "10.99.0.12"}, "outside-network", 3),
     "own ip": (lambda w: None, {"phone_ip": "10.77.0.11"}, "same-address", 3),
     "cluster ip": (lambda w: None, {"phone_ip": "10.77.0.10"}, "nodes-own-address", 3),
+    "cables swapped": (_swap_cables, {}, "two-machines", 3),
+    "no space": (lambda w: setattr(w.machines[1].files, "free_bytes", lambda _path: 1000), {}, "disk-full", 4),
     "prefix": (lambda w: _new_address(w, 1, "10.78.0.2/24"), {}, "prefix-differs", 4),
     "no corosync": (lambda w: setattr(w.machines[1].corosync, "there", False), {}, "corosync-missing", 4),
     "key lost": (lambda w: w.machines[0].files.remove(places.COROSYNC_KEY), {}, "corosync-key-wrong", 5),
@@ -511,3 +518,23 @@ def test_a_removed_slave_is_added_again_with_nothing_typed(tmp_path: Path) -> No
     done(first, "remove-slave", {}, tmp_path)
     done(first, "reset", {}, tmp_path)
     assert last_slave(first.hands) == {}
+
+
+def test_two_admins_at_once(tmp_path: Path) -> None:
+    """Both jobs were fine when they were queued; the second is looked at again when its turn comes, and touches nothing."""
+    world = World()
+    stage(world, "prepared", tmp_path)
+    machine = world.machines[0]
+    works = catalogue(machine.hands)
+    journal = Journal(str(tmp_path / "both.sqlite"))
+    queue, runner = Queue(journal, works), Runner(journal, works, nullcontext)
+    first, second = (queue.submit("add-slave", SLAVE, ()) for _ in range(2))
+    assert runner.run_next()
+    image = world.image()
+    assert runner.run_next()
+    ended = [journal.job(job.id) for job in (first, second)]
+    journal.close()
+    assert [str(job.state) for job in ended] == ["done", "refused"]
+    assert ended[1].error is not None
+    assert ended[1].error["code"] == "has-a-slave"
+    assert world.image() == image

@@ -428,6 +428,8 @@ class MemoryNode:
         return None
 
     def host_key(self, address: str) -> str | None:
+        if address in self.machine.world.strangers:
+            return self.machine.world.strangers[address]
         found = self._at(address)
         return HOST_KEYS[found.name] if found else None
 
@@ -464,6 +466,7 @@ class World:
     """Both machines."""
 
     def __init__(self) -> None:
+        self.strangers: dict[str, str] = {}
         self.clock = VirtualClock()
         self.machines: list[Machine] = []
         self.machines += [Machine(self, 1), Machine(self, 2)]

@@ -407,3 +407,21 @@ def test_the_shipped_profile_names_what_follows() -> None:
     assert {files.path for files in profile.files if files.held} == {"/var/spool/asterisk/outgoing"}
     assert "/var/spool/asterisk/voicemail" in {files.path for files in profile.files}
     assert [each.path for each in profile.sqlite] == ["/var/lib/asterisk/astdb.sqlite3"]
+
+
+def test_a_slave_gets_in_step_though_something_is_always_written(tmp_path: Path) -> None:
+    """What was there when everything had been compared must have arrived; what came later is merely on its way."""
+    files, now_s = FileSet(str(tmp_path)), [10.0]
+    sender = Sender(
+        Profile("x", (), files=(files,)), Target("10.78.0.2", "s"), MemoryCopies(), Inotify(), now_s=lambda: now_s[0]
+    )
+    sender._small.note(files, b"before", 9.0, settled=True)
+    assert not sender.report().in_step
+    sender._compared.add(files)
+    assert not sender.report().in_step
+    now_s[0] = 12.0
+    sender._small.take(12.0)
+    sender._small.note(files, b"later", 11.0, settled=True)
+    assert not sender.report().in_step
+    sender._small.arrived(files, [b"before"])
+    assert (sender.report().in_step, sender.report().left) == (True, 1)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ishmael.lab import acknowledged, database, faults
-from ishmael.lab.faults.machine import switch_on
+from ishmael.lab.faults.machine import power_on_both, switch_on
 from ishmael.lab.misfortunes.scene import DATA, Scene, finished_jobs, sh, write_commits
 from ishmael.lab.node import Node
 from ishmael.lab.post import receiving
@@ -233,8 +233,7 @@ def promotion_cut(scene: Scene) -> None:
     if not wait_until(lambda: scene.status(slave).get("role") in ("taking", "master"), 20, 0.005):
         raise HostFault("misfortune", "The slave did not begin to take over.")
     slave.power_cut()
-    for node in (slave, master):
-        switch_on(node)
+    power_on_both(slave)
     if not wait_until(lambda: scene.cluster.master() is not None, 90, 0.5):
         raise HostFault("misfortune", "Nobody serves after the power came back.")
     served = acknowledged.master_of(scene.cluster)

@@ -89,6 +89,7 @@ class Sender:
         self._seen: dict[str, tuple[int, ...]] = {}
         self._report = Report(lag_ms=0)
         self._first_done = False
+        self._all_compared_s: float | None = None
         self._stamped_s, self._dirty = 0.0, True
         self._roots_at_s = 0.0
 
@@ -98,8 +99,12 @@ class Sender:
             now_s = self._now_s()
             lag_s = max(self._small.lag_s(now_s), self._large.lag_s(now_s))
             left = len(self._small) + len(self._large)
-            if self._all_compared() and not left:
-                self._first_done = True
+            if self._all_compared():
+                if self._all_compared_s is None:
+                    self._all_compared_s = now_s
+                # What came later is on its way; where something is always written, there is always something on its way.
+                if now_s - lag_s > self._all_compared_s or not left:
+                    self._first_done = True
             stuck = self._small.stuck() + self._large.stuck()
             return replace(self._report, lag_ms=int(lag_s * 1000), left=left, stuck=stuck, in_step=self._first_done)
 

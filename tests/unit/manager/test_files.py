@@ -425,3 +425,15 @@ def test_a_slave_gets_in_step_though_something_is_always_written(tmp_path: Path)
     assert not sender.report().in_step
     sender._small.arrived(files, [b"before"])
     assert (sender.report().in_step, sender.report().left) == (True, 1)
+
+
+def test_a_slave_that_was_not_reached_is_tried_every_second() -> None:
+    """It may be back, and take over, any moment; a name that it refuses is tried more and more rarely."""
+    pending = Pending()
+    for reached, wait_s in ((False, 1.0), (True, 16.0)):
+        pending.clear()
+        pending.note(VOICE, b"f", 0.0, settled=True)
+        for turn in range(5):
+            assert pending.take(1000.0 * turn) is not None
+            pending.failed(VOICE, [b"f"], 1000.0 * turn, reached=reached)
+        assert pending.next_due_s() == 4000.0 + wait_s

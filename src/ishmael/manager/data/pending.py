@@ -12,6 +12,7 @@ OPEN_S = 1.0
 """How long a file that is being written may wait for its closing before its present state is sent."""
 BATCH_MAX = 2000
 _AGAIN_S_FIRST, _AGAIN_S_MAX = 1.0, 30.0
+_UNREACHED_S_MAX = 1.0
 
 
 @dataclass(slots=True)
@@ -61,14 +62,15 @@ class Pending:
         for path in paths:
             self._flying.pop((files, path), None)
 
-    def failed(self, files: FileSet, paths: Iterable[bytes], now_s: float) -> None:
-        """It has not; try again, later each time."""
+    def failed(self, files: FileSet, paths: Iterable[bytes], now_s: float, *, reached: bool = True) -> None:
+        """It has not; try again, later each time. A slave that was not reached at all may be back any moment."""
+        most_s = _AGAIN_S_MAX if reached else _UNREACHED_S_MAX
         for path in paths:
             waits = self._flying.pop((files, path), None)
             if waits is None:
                 continue
             waits.tries += 1
-            waits.due_s = now_s + min(_AGAIN_S_MAX, _AGAIN_S_FIRST * 2 ** (waits.tries - 1))
+            waits.due_s = now_s + min(most_s, _AGAIN_S_FIRST * 2 ** (waits.tries - 1))
             newer = self._waiting.get((files, path))
             if newer is not None:
                 waits.due_s = min(waits.due_s, newer.due_s)

@@ -261,7 +261,7 @@ class Sender:
                 for path in paths:
                     lane.alone(files, path, now_s)
             else:
-                lane.failed(files, paths, now_s)
+                lane.failed(files, paths, now_s, reached=copied.some_failed)
                 if not copied.some_failed:
                     self._broken.add(files)
                 self._report.trouble = copied.error(self._target.address).message

@@ -3,7 +3,7 @@
 from ishmael.core.events import AddressEnded
 from ishmael.sim.world import REFERENCES, World
 from ishmael.words.record import Epoch, Record
-from ishmael.words.roles import Network
+from ishmael.words.roles import Network, Role
 from tests.transcripts.playing import complete, fault, heal, returns
 
 
@@ -335,3 +335,86 @@ def disk_full_without_a_slave(world: World) -> None:
     assert [node.id for node in world.monitors.masters()] == [1]
     heal(world, undo)
     world.agenda.run_for(3000)
+
+
+def record_from_the_future(world: World) -> None:
+    """A node comes back with a record that a newer version wrote: it stays out and says why, and nothing is lost."""
+    complete(world)
+    fault(world, "record-future", 1)
+    world.agenda.run_for(6000)
+    assert [node.id for node in world.monitors.masters()] == [2]
+    assert world.nodes[1].role is Role.OUT
+    assert world.nodes[1].machine.disk.damaged
+    world.reset(1)
+    world.agenda.run_for(1000)
+    returns(world, 1)
+
+
+def record_older_than_its_last_one(world: World) -> None:
+    """A former master comes back with a record from before its fall, as from a backup: it follows, in standby."""
+    complete(world)
+    node = world.nodes[1]
+    node.power_off()
+    world.trace.remark(world.agenda.now_ms, "FAULT power-cut on node1; it comes back with the first record it ever had")
+    node.machine.disk.visible = node.machine.disk.durable = node.machine.disk.past[0]
+    world.agenda.run_for(3000)
+    assert [node.id for node in world.monitors.masters()] == [2]
+    returns(world, 1)
+
+
+def clock_step(world: World) -> None:
+    """The master's wall clock jumps two hours back and its keeper is killed on top: it keeps the role, nothing moves."""
+    complete(world)
+    moves = world.moves
+    world.nodes[1].machine.wall_offset_ms -= 7_200_000
+    world.nodes[2].machine.wall_offset_ms += 3_600_000
+    world.trace.remark(world.agenda.now_ms, "FAULT clock-step: node1 two hours back, node2 one hour ahead")
+    world.agenda.run_for(3000)
+    fault(world, "keeper-killed", 1)
+    world.agenda.run_for(3000)
+    assert world.run_until_complete()
+    assert world.moves == moves
+    assert [node.id for node in world.monitors.masters()] == [1]
+
+
+def service_crash(world: World) -> None:
+    """The master's database dies and systemd starts it again: nothing moves, and the slave is fit again after a moment."""
+    complete(world)
+    moves = world.moves
+    world.trace.remark(world.agenda.now_ms, "FAULT service-crash on node1: its database")
+    world.database.crash(1, crashed=True)
+    world.agenda.run_for(2500)
+    world.database.crash(1, crashed=False)
+    world.trace.remark(world.agenda.now_ms, "systemd has started it again")
+    assert world.run_until_complete()
+    assert world.moves == moves
+
+
+def service_failing_that_the_profile_hands_over(world: World) -> None:
+    """A service does not stay up, and the profile says that this is worth a move: handed over in order."""
+    complete(world)
+    undo = fault(world, "service-failing", 1)
+    world.agenda.run_for(1500)
+    assert [node.id for node in world.monitors.masters()] == [2]
+    heal(world, undo)
+    returns(world, 1)
+
+
+def nodes_cut_and_the_lower_epoch_comes_back(world: World) -> None:
+    """Both served in a split; one with the lower epoch comes back as if it were a slave: its data differs, so it is standby."""
+    complete(world)
+    undo = fault(world, "nodes-cut", 1)
+    world.agenda.run_for(4000)
+    for _ in range(3):
+        world.nodes[1].link(Network.PHONE, up=False)
+        world.agenda.run_for(400)
+        world.nodes[1].link(Network.PHONE, up=True)
+        world.agenda.run_for(1000)
+    world.trace.remark(world.agenda.now_ms, "node1's telephone link went down and up; its epoch is the higher one now")
+    world.nodes[2].power_off()
+    heal(world, undo)
+    world.nodes[2].boot()
+    world.agenda.run_for(6000)
+    assert [node.id for node in world.monitors.masters()] == [1]
+    assert world.nodes[2].role is Role.STANDBY
+    returns(world, 2)

@@ -7,8 +7,13 @@ from ishmael.core.state import State
 from ishmael.words.record import Epoch
 from ishmael.words.roles import Role
 
+_NEW_ROLE_MS = 10_000
 SAVE_AGAIN_MS = 1000
 """A save that failed is not tried again before, ms."""
+
+
+QUIET_TICKS = 3
+"""Of how many ticks a quiet node takes one."""
 
 
 STALL_MS = 500
@@ -97,6 +102,37 @@ def fenced(s: State) -> bool:
 def held(s: State) -> bool:
     """An admin's hold, set here or on the other node: its last word counts until it says otherwise."""
     return s.hold or s.peer_hold
+
+
+def quiet(s: State) -> bool:
+    """Nothing is under way and nobody is missed: two of three ticks would find nothing to do, and are left out.
+
+    The first beat or answer that stays away ends it, before anything is concluded from that: nothing is noticed later.
+    """
+    times = s.config.times
+    spell_ms = (QUIET_TICKS + 1) * times.tick_ms
+    return (
+        s.role in (Role.MASTER, Role.SLAVE)
+        and s.now_ms - s.peer_ms < spell_ms
+        and s.reference_ask_ms - s.reference_ms < spell_ms
+        and hears(s)
+        and s.phone_link
+        and s.internal_link
+        and s.corosync
+        and s.paused_ms < 0
+        and s.saving is None
+        and s.reference_lost_ms < 0
+        and s.probe.last_ms < 0
+        and s.conflict_ms < 0
+        and s.withdrawn_ms < 0
+        and s.save_failed_ms < 0
+        and s.question_ms < 0
+        and not (s.lossy or s.lapsed or s.dropping or s.asks or s.waiting_asks)
+        and s.offered is None
+        and s.accepted is None
+        and s.go is None
+        and s.now_ms - s.role_since_ms > _NEW_ROLE_MS
+    )
 
 
 def fit(s: State) -> bool:
@@ -242,6 +278,24 @@ def nobody_serves(s: State) -> bool:
     if s.role is Role.SLAVE and not hears(s):
         return silent(s) or unanswered(s)
     return vacant(s)
+
+
+def served_apart(s: State) -> bool:
+    """My record says that I served, and the serving peer's does not put me in standby: it does not know of it yet.
+
+    What was acknowledged here is not in its data. Followed as a slave, this node could never get in step.
+    """
+    if s.record is None or s.peer is None or s.peer.record is None:
+        return False
+    return s.record.master == s.config.me and s.config.me not in s.peer.record.standby
+
+
+def peer_served_apart(s: State) -> bool:
+    """As master: the idle peer's record names the peer as master, and mine does not put it in standby."""
+    peer, record = s.peer, s.record
+    if peer is None or peer.record is None or record is None or peer.role is not Role.WAITING:
+        return False
+    return peer.record.master == s.config.peer and s.config.peer not in record.standby
 
 
 def grants(s: State) -> bool:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from ishmael.core import duties
 from ishmael.core.commands import Command
-from ishmael.core.events import Event, Ticked
+from ishmael.core.events import Event, ReferenceAnswered, Ticked
 from ishmael.core.outbox import Outbox
-from ishmael.core.rules import rules_of
+from ishmael.core.rules import Rule, rules_of
 from ishmael.core.senses import absorb
 from ishmael.core.state import State
 from ishmael.words.notices import Notice
@@ -33,6 +33,13 @@ class Step:
     rules: tuple[str, ...]
 
 
+def _first_that_fits(s: State) -> Rule | None:
+    for rule in rules_of(s.role):
+        if rule.when(s):
+            return rule
+    return None
+
+
 def step(state: State, now_ms: int, event: Event) -> Step:
     """Take in one event.
 
@@ -48,8 +55,11 @@ def step(state: State, now_ms: int, event: Event) -> Step:
     s.now_ms = max(now_ms, state.now_ms)
     out = Outbox()
     absorb(s, event, out)
+    if isinstance(event, ReferenceAnswered):
+        # Only noted: what follows from a reference in sight is the next tick's business.
+        return Step(s, (), tuple(out.notices), ())
     applied: list[str] = []
-    while (rule := next((r for r in rules_of(s.role) if r.when(s)), None)) is not None:
+    while (rule := _first_that_fits(s)) is not None:
         rule.then(s, out)
         applied.append(rule.id)
         if len(applied) > _PASSES_MAX:

@@ -30,8 +30,10 @@ def outranked(s: State) -> bool:
 
 
 def step_down(s: State, out: Outbox) -> None:
-    """Rule 5: drop everything at once."""
-    if s.peer is not None and s.peer.record is not None:
+    """Rule 5: drop everything at once. The record of one who served apart stays until the other has seen it (7c)."""
+    if facts.served_apart(s):
+        acts.let_go(s, out, "5", "The other node serves under a higher epoch; this one served apart from it.")
+    elif s.peer is not None and s.peer.record is not None:
         acts.follow(s, out, s.peer.record, "5", "The other node serves under a higher epoch.")
 
 
@@ -141,26 +143,29 @@ def on_cut_off(s: State, out: Outbox) -> None:
 
 
 def peer_claims_higher(s: State) -> bool:
-    """Rule 7: a peer that does not serve has a higher epoch on disk; the one that serves stays."""
+    """Rule 7: a peer that does not serve has a higher epoch on disk, or served apart; the one that serves stays."""
     peer = s.peer
     if s.record is None or s.saving is not None or peer is None or peer.record is None or not facts.hears(s):
         return False
     settled = s.now_ms - s.role_since_ms > 2000
     idle = peer.role is Role.WAITING or (peer.role is Role.SLAVE and settled)
-    return idle and peer.record.epoch > s.record.epoch
+    return facts.peer_served_apart(s) or (idle and peer.record.epoch > s.record.epoch)
 
 
 def raise_epoch(s: State, out: Outbox) -> None:
     """Rule 7: stand above it; what the peer may have written under its claim waits for the admin."""
     if s.record is None:
         return
+    apart = facts.peer_served_apart(s) and s.peer is not None and s.peer.record is not None and not s.peer.record.taking
     epoch = facts.epoch_above(s)
     record = Record(epoch, s.config.me, standby=s.record.standby | {s.config.peer}, witness_off=facts.witness_off(s))
     acts.save(s, out, record)
     out.tell(
         "epoch-raised",
         "7",
-        "The other node came back with a claim it does not hold; this one serves.",
+        "The other node has served apart from this one and its data differs: it must be re-added."
+        if apart
+        else "The other node came back with a claim it does not hold; this one serves.",
         epoch=str(epoch),
     )
 

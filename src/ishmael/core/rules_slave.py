@@ -26,6 +26,10 @@ def record_differs(s: State) -> bool:
         return False
     if (s.saving is not None and s.saving.record == peer.record) or (s.saving is None and not facts.may_save(s)):
         return False
+    # Who served apart from it waits in its own record, which is the evidence, until the master has written that down. In
+    # standby it has followed before; then its own record is merely one that could not be written over.
+    if s.role is Role.WAITING and facts.served_apart(s):
+        return False
     mine = s.record
     if mine is None or peer.record.order > mine.order:
         return True

@@ -123,10 +123,12 @@ def resumes_alone(s: State) -> bool:
 
 
 def _peer_knows_better(s: State) -> bool:
+    """That somebody served under a higher record stays true when he is not heard any more; rule 8 is for that."""
     peer = s.peer
-    if peer is None or peer.record is None or s.record is None or not facts.hears(s):
+    if peer is None or peer.record is None or s.record is None:
         return False
-    return peer.record.order > s.record.order or facts.peer_serves(s)
+    higher = peer.record.order > s.record.order and (facts.hears(s) or not peer.record.taking)
+    return higher or facts.peer_serves(s)
 
 
 def resume_alone(s: State, out: Outbox) -> None:

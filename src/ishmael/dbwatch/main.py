@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from ishmael.words.errors import HostFault
 
 _LINE_MAX_BYTES = 65536
 _EVERY_S = 0.1
+_TELL_EVERY_S = 0.5
 _LOOK_FOR_DATABASE_S = 0.5
 
 
@@ -115,6 +117,8 @@ class Talk:
         self._listener.listen(2)
         self._keeper: socket.socket | None = None
         self._in = b""
+        self._told: Facts | None = None
+        self._told_s = 0.0
 
     def once(self) -> None:
         """Take in what came, and tell what is known."""
@@ -131,7 +135,7 @@ class Talk:
             keeper, _ = self._listener.accept()
             keeper.setblocking(False)
             self._hang_up()
-            self._keeper = keeper
+            self._keeper, self._told = keeper, None
 
     def _read(self, keeper: socket.socket) -> None:
         try:
@@ -154,10 +158,15 @@ class Talk:
         facts = self._watch.facts()
         if self._keeper is None:
             return
+        # What is only measured is told now and then: whoever listens should not be woken for it.
+        plain, now_s = replace(facts, lag_bytes=None, canary_age_ms=None), time.monotonic()
+        if plain == self._told and now_s - self._told_s < _TELL_EVERY_S:
+            return
+        self._told, self._told_s = plain, now_s
         try:
             self._keeper.send(json.dumps(facts.to_mapping()).encode() + b"\n")
         except BlockingIOError:
-            pass  # The next line says it again.
+            self._told = None  # The next line says it again.
         except OSError:
             self._hang_up()
 

@@ -35,6 +35,7 @@ PAYLOAD_BYTES_MAX = 60_000
 UNANSWERED_MAX = 64
 """Own messages sent but not yet delivered back; beyond it Corosync is stalled and ``send`` refuses."""
 
+_HUNG_UP = select.POLLHUP | select.POLLERR | select.POLLNVAL
 _GREETING_MS = 2
 _LEFTOVERS_MAX = 8
 _FORCE_FILE_SOCKETS = Path("/etc/libqb/force-filesystem-sockets")
@@ -130,6 +131,7 @@ class Corosync:
         self._cpg_fd = self._quorum_fd = -1
         self._joined = False
         self._unanswered = 0
+        self._polls: dict[int, select.poll] = {}
         self._greeting: socket.socket | None = None
         self._leftovers: list[_Leftover] = []
         self._libcpg: Any = None
@@ -190,7 +192,7 @@ class Corosync:
                 if ready_fd not in (-1, fd):
                     continue
                 code = library(handle, abi.DISPATCH_ALL)
-                if code not in (abi.OK, abi.TRY_AGAIN) or _hung_up(fd):
+                if code not in (abi.OK, abi.TRY_AGAIN) or self._polled(fd) & _HUNG_UP:
                     self.close()
                     self._events.append(ConnectionLost(f"{name} answered {code}"))
                     break
@@ -211,7 +213,7 @@ class Corosync:
         """
         if not 0 < len(payload) <= PAYLOAD_BYTES_MAX:
             raise ValueError(f"a message of {len(payload)} bytes cannot be sent; 1 to {PAYLOAD_BYTES_MAX} can")
-        if not self.connected or self._unanswered >= UNANSWERED_MAX or not _writable(self._cpg_fd):
+        if not self.connected or self._unanswered >= UNANSWERED_MAX or self._polled(self._cpg_fd) != select.POLLOUT:
             return False
         vector = abi.IoVec(payload, len(payload))
         if self._libcpg.cpg_mcast_joined(self._cpg, abi.TYPE_AGREED, ctypes.byref(vector), 1) != abi.OK:
@@ -230,10 +232,19 @@ class Corosync:
                 self._leftovers.append(_Leftover(getattr(library, name), handle, pid))
         if self._greeting is not None:
             self._greeting.close()
+        self._polls.clear()
         self._cpg = self._quorum = self._greeting = None
         self._cpg_fd = self._quorum_fd = -1
         self._joined = False
         self._unanswered = 0
+
+    def _polled(self, fd: int) -> int:
+        """What poll(2) says of a descriptor now: writable, hung up."""
+        poll = self._polls.get(fd)
+        if poll is None:
+            poll = self._polls[fd] = select.poll()
+            poll.register(fd, select.POLLOUT)
+        return sum(events for _, events in poll.poll(0))
 
     def _free_leftovers(self) -> None:
         """Free what ``close`` left, once libqb does not sleep over it: when that Corosync's process is gone."""
@@ -369,18 +380,6 @@ def _greet() -> socket.socket | None:
         connection.close()
         return None
     return connection
-
-
-def _writable(fd: int) -> bool:
-    poll = select.poll()
-    poll.register(fd, select.POLLOUT)
-    return any(events == select.POLLOUT for _, events in poll.poll(0))
-
-
-def _hung_up(fd: int) -> bool:
-    poll = select.poll()
-    poll.register(fd, 0)
-    return bool(poll.poll(0))
 
 
 def _make_dead(fd: int) -> int:

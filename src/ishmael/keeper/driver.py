@@ -177,6 +177,11 @@ class Driver:
                 self.feed(event)
         self.feed(ev.Ticked(boot_ms()))
 
+    @property
+    def quiet(self) -> bool:
+        """Nothing waits for the next tick but what comes round with one tick of three."""
+        return not self._unsent and facts.quiet(self.state)
+
     def _probe_disk(self, now_ms: int) -> None:
         """Rule 10: try the disk now and then, so that a dead one is known before a record has to be written."""
         if self._disk_tried_ms >= 0:

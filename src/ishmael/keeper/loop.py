@@ -12,6 +12,7 @@ from typing import Any
 
 from ishmael import __version__
 from ishmael.core import events as ev
+from ishmael.core import facts
 from ishmael.core.messages import MessageUnreadable, message_from_bytes
 from ishmael.core.state import Config
 from ishmael.keeper import corosync as cs
@@ -148,8 +149,10 @@ class Loop:
 
     def _tick_period_ms(self) -> int:
         """An idle node ticks rarely; the core's lateness counts from its own tick, so only where it takes no part."""
-        idle = self.driver.settings is None
-        return _IDLE_TICK_MS if idle else self.driver.state.config.times.tick_ms
+        driver = self.driver
+        if driver.settings is None:
+            return _IDLE_TICK_MS
+        return driver.state.config.times.tick_ms * (facts.QUIET_TICKS if driver.quiet else 1)
 
     def _tick(self) -> None:
         now_ms = self._tick_ms = monotonic_ms()

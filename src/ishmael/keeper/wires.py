@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from dataclasses import dataclass
 
 from ishmael.core import events as ev
@@ -34,7 +35,10 @@ class Wires:
         self.ports = {Network.PHONE: ArpPort(me.phone_nic), Network.INTERNAL: ArpPort(me.internal_nic)}
         # References answer twenty times a second; what they say is looked at with the next tick, and wakes nobody.
         self._references = ArpPort(me.phone_nic)
-        self._reference_macs: dict[str, str] = {}
+        self._reference_macs: dict[str, bytes] = {}
+        self._reference_names = {socket.inet_aton(name): name for name in settings.references}
+        both = [me, self.who.peer] if self.who.peer is not None else [me]
+        self._cluster_macs = {bytes.fromhex(mac.replace(":", "")) for node in both for mac in node.macs if mac}
         self._ears: dict[Network, PeerEar] = {}
         self._listen()
 
@@ -88,7 +92,14 @@ class Wires:
 
     def read_references(self) -> list[ev.Event]:
         """What the references have answered since last asked; once a tick is enough."""
-        return self._events(Network.PHONE, self._references, wants_frames=False)
+        found: dict[ev.Event, None] = {}
+        for ip, mac in self._references.answers():
+            name = self._reference_names.get(ip)
+            if name is not None and mac not in self._cluster_macs:
+                if self._reference_macs.get(name) != mac:
+                    self._reference_macs[name] = mac
+                found[ev.ReferenceAnswered(name)] = None
+        return list(found)
 
     def _events(self, network: Network, port: ArpPort, wants_frames: bool) -> list[ev.Event]:
         found: dict[ev.Event, None] = {}
@@ -107,9 +118,6 @@ class Wires:
             return []
         if frame.sender_ip == who.cluster_ip:
             return [ev.HolderSeen("foreign", frame.sender_mac)]
-        if frame.is_reply and frame.sender_ip in who.references:
-            self._reference_macs[frame.sender_ip] = frame.sender_mac
-            return [ev.ReferenceAnswered(frame.sender_ip)]
         return []
 
     def _of_peer(self, network: Network, frame: ArpFrame, peer: NodeSettings, wants_frames: bool) -> list[ev.Event]:
@@ -121,8 +129,9 @@ class Wires:
 
     def discard(self) -> None:
         """Throw away what waits: it is from before a pause."""
-        for port in (*self.ports.values(), self._references):
+        for port in self.ports.values():
             port.read()
+        self._references.answers()
         for ear in self._ears.values():
             ear.heard()
 
@@ -147,4 +156,4 @@ class Wires:
         port = self.ports[Network.PHONE]
         port.announce(self.who.cluster_ip)
         for reference, mac in self._reference_macs.items():
-            port.announce_to(self.who.cluster_ip, reference, mac)
+            port.announce_to(self.who.cluster_ip, reference, mac.hex(":"))

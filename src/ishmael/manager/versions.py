@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 
 from ishmael.manager.ports.hands import Hands
+from ishmael.manager.ports.keeper import RECENT_S
 from ishmael.manager.ports.node import Peer
 from ishmael.manager.works import machine
 from ishmael.manager.works.ssh_keys import pinned
@@ -60,7 +61,7 @@ class VersionWatch:
             now_s: CLOCK_MONOTONIC in seconds.
         """
         try:
-            seen = self._hands.keeper.status()
+            seen = self._hands.keeper.status(RECENT_S)
             settings = machine.read_settings(self._hands)
         except IshmaelError:
             return
@@ -94,7 +95,7 @@ class VersionWatch:
             return
         self._told = {name: here, other: there}
         # As master and slave see it alike: the master's versions count.
-        mine = self._hands.keeper.status().get("role") == Role.MASTER
+        mine = self._hands.keeper.status(RECENT_S).get("role") == Role.MASTER
         master, slave, who = (here, there, other) if mine else (there, here, name)
         different = differing(names, master, slave)
         text = difference_text(different, master, slave)

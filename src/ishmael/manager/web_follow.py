@@ -11,6 +11,7 @@ import threading
 from ishmael.manager.accounts import AccountsBook
 from ishmael.manager.certificate import CertificateBook, make_pair
 from ishmael.manager.ports.hands import Hands
+from ishmael.manager.ports.keeper import RECENT_S
 from ishmael.manager.ports.node import Peer
 from ishmael.manager.works import machine
 from ishmael.manager.works.ssh_keys import pinned
@@ -97,7 +98,7 @@ class WebFollow:
         own = settings.named(self._hands.host.name()) if settings else None
         if settings is None or own is None:
             return None
-        seen = self._hands.keeper.status()
+        seen = self._hands.keeper.status(RECENT_S)
         node = settings.peer_of(own.id)
         other = seen.get("peer") or {}
         if node is None or seen.get("role") != Role.MASTER or not other.get("online"):

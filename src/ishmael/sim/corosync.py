@@ -251,7 +251,7 @@ class Corosync:
             return
         for number, daemon in self.daemons.items():
             if number not in reach:
-                self._agenda.after(self._draw.uniform(0.5, 3), lambda d=daemon: self._tell_decision(d))  # type: ignore[misc]
+                self._agenda.after(self._draw.uniform(0.5, 3), lambda d=daemon: self._tell_decision(d, poll))  # type: ignore[misc]
         self._agenda.after(self._draw.uniform(100, 500), lambda: self._decide(poll))
 
     def _decide(self, poll: int) -> None:
@@ -261,10 +261,11 @@ class Corosync:
             self._voted = min(self._reach, default=0)
         for number, daemon in self.daemons.items():
             later_ms = self._draw.uniform(500, 900) if number == self._voted else self._draw.uniform(0.5, 3)
-            self._agenda.after(later_ms, lambda d=daemon: self._tell_decision(d))  # type: ignore[misc]
+            self._agenda.after(later_ms, lambda d=daemon: self._tell_decision(d, poll))  # type: ignore[misc]
 
-    def _tell_decision(self, daemon: Daemon) -> None:
-        if daemon.joined and self._apart:
+    def _tell_decision(self, daemon: Daemon, poll: int) -> None:
+        """What was decided on an earlier membership is not told any more: that poll has ended."""
+        if daemon.joined and self._apart and poll == self._poll:
             members = frozenset(n for n, d in self.daemons.items() if d.joined and d.view == daemon.view)
             daemon.node.from_corosync(ViewChanged(members, self._quorate(daemon)))
 

@@ -31,12 +31,14 @@ class History:
         writing: open for writing.
         following: streams from the other node when that one writes.
         synchronous: commits wait for the follower.
+        crashed: its server does not run; what it holds is safe.
     """
 
     parts: list[tuple[int, int]] = field(default_factory=list)
     writing: bool = False
     following: bool = False
     synchronous: bool = False
+    crashed: bool = False
 
     def has(self, timeline: int, count: int) -> bool:
         """Transaction number ``count`` of a timeline, and all before it, are here."""
@@ -100,7 +102,11 @@ class Database:
 
     def power_off(self, node: int) -> None:
         """The machine is off; settings and committed data survive."""
-        self.of[node].writing = self.of[node].following = False
+        self.of[node].writing = self.of[node].following = self.of[node].crashed = False
+
+    def crash(self, node: int, *, crashed: bool) -> None:
+        """Its server dies, or systemd has started it again."""
+        self.of[node].crashed = crashed
 
     def rewind(self, node: int) -> None:
         """The re-add work: throw away what the other node's history does not have."""
@@ -123,6 +129,8 @@ class Database:
     def in_step(self, writer: int) -> tuple[bool, str]:
         """What the writer sees of its follower: streaming, flushed, little lag."""
         mine, other = self.of[writer], self.of[3 - writer]
+        if mine.crashed:
+            return False, "the database does not run"
         if not self._follows(writer):
             diverged = other.following and not other.begins(mine)
             return False, "the slave's data has diverged" if diverged else "the slave does not stream"
@@ -136,7 +144,8 @@ class Database:
     def _follows(self, writer: int) -> bool:
         other = self._nodes[3 - writer]
         mine, theirs = self.of[writer], self.of[3 - writer]
-        return self._streams() and other.machine.runs and theirs.following and theirs.begins(mine)
+        run = other.machine.runs and not (mine.crashed or theirs.crashed)
+        return self._streams() and run and theirs.following and theirs.begins(mine)
 
     def _stream(self, writer: History, follower: History) -> None:
         """Without a commit that waits for it, the follower is always a little behind."""
@@ -148,7 +157,7 @@ class Database:
     def _step(self) -> None:
         self._agenda.after(_STEP_MS, self._step)
         for number, node in self._nodes.items():
-            if self.of[number].writing and node.machine.runs:
+            if self.of[number].writing and node.machine.runs and not self.of[number].crashed:
                 self._write(number, node)
 
     def _write(self, number: int, node: Node) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from ishmael.sim import faults_inside
 from ishmael.sim.ether import FOREIGN
 from ishmael.sim.node import Node
-from ishmael.sim.wires import Wire
 from ishmael.sim.world import REFERENCES, WITNESS, World
 from ishmael.words.roles import Network
 
@@ -181,8 +181,6 @@ def _phone_dead_both(world: World, _node: Node, _draw: random.Random) -> Undo:
 
 def _references_silent(world: World, _node: Node, draw: random.Random) -> Undo:
     wire = world.ether.wires[Network.PHONE]
-    if draw.random() < 0.3:
-        return _skewed(world, wire, draw)
     gone = set(REFERENCES) if draw.random() < 0.6 else {draw.choice(REFERENCES)}
     wire.absent |= gone
 
@@ -192,8 +190,12 @@ def _references_silent(world: World, _node: Node, draw: random.Random) -> Undo:
     return undo
 
 
-def _skewed(world: World, wire: Wire, draw: random.Random) -> Undo:
-    """Each reference loses frames at its own rate, towards each node, and they come back one after the other."""
+def _references_skewed(world: World, _node: Node, draw: random.Random) -> Undo:
+    """Each reference loses frames at its own rate, towards each node, and they come back one after the other.
+
+    Where nearly all towards the master are lost and those towards the slave are not, F4 moves the role by right.
+    """
+    wire = world.ether.wires[Network.PHONE]
     lossy: dict[tuple[int | str, int | str], float] = {
         (name, node): draw.uniform(0, 0.9) for name in REFERENCES for node in (1, 2)
     }
@@ -258,7 +260,9 @@ def _one_way(world: World, node: Node, draw: random.Random) -> Undo:
     return _all(_cut(world, Network.PHONE, {pair}), _cut(world, Network.INTERNAL, {pair}))
 
 
-def _loss(world: World, _node: Node, draw: random.Random) -> Undo:
+def _loss(world: World, node: Node, draw: random.Random) -> Undo:
+    if draw.random() < 0.3:
+        return _loss_one_way(world, node, draw)
     wires = [world.ether.wires[n] for n in draw.choice([[Network.PHONE], [Network.INTERNAL], list(Network)])]
     for wire in wires:
         wire.loss = 0.3
@@ -267,6 +271,23 @@ def _loss(world: World, _node: Node, draw: random.Random) -> Undo:
     def undo() -> None:
         for wire in wires:
             wire.loss = 0.0
+        world.looked()
+
+    return undo
+
+
+def _loss_one_way(world: World, node: Node, draw: random.Random) -> Undo:
+    """Frames are lost in one direction only: those to a node, from its peer and from all others."""
+    wires = [world.ether.wires[n] for n in draw.choice([[Network.PHONE], [Network.INTERNAL], list(Network)])]
+    lossy: dict[tuple[int | str, int | str], float] = {(other, node.id): 0.3 for other in _everybody(node)}
+    for wire in wires:
+        wire.loss_of |= lossy
+    world.looked()
+
+    def undo() -> None:
+        for wire in wires:
+            for pair in lossy:
+                wire.loss_of.pop(pair, None)
         world.looked()
 
     return undo
@@ -300,41 +321,6 @@ def _stop_hangs(_world: World, node: Node, _draw: random.Random) -> Undo:
         node.stop_hangs = False
 
     return undo
-
-
-def _disk_full(_world: World, node: Node, _draw: random.Random) -> Undo:
-    node.machine.disk.full = True
-
-    def undo() -> None:
-        node.machine.disk.full = False
-
-    return undo
-
-
-def _slow_disk(_world: World, node: Node, draw: random.Random) -> Undo:
-    node.machine.disk.slow = draw.choice([5.0, 30.0, 200.0, 1000.0])
-
-    def undo() -> None:
-        node.machine.disk.slow = 1.0
-
-    return undo
-
-
-def _record_damaged(world: World, node: Node, draw: random.Random) -> Undo:
-    """The record is damaged while the machine is off."""
-    node.power_off()
-    node.machine.disk.damaged = draw.choice(["checksum does not fit", "record has schema 9, this version reads 1"])
-    world.agenda.after(draw.uniform(100, 1000), node.boot)
-    return node.boot
-
-
-def _record_lost(world: World, node: Node, draw: random.Random) -> Undo:
-    """The machine comes back with an empty disk of records."""
-    node.power_off()
-    node.machine.disk.visible = node.machine.disk.durable = None
-    world.monitors.written_off = True  # who was master last, and with which data, is lost as well
-    world.agenda.after(draw.uniform(100, 1000), node.boot)
-    return node.boot
 
 
 def _crash_at_command(_world: World, node: Node, draw: random.Random) -> Undo:
@@ -447,6 +433,7 @@ FAULTS: dict[str, Fault] = {
         Fault("phone-vlan-wrong", "any", _phone_vlan_wrong),
         Fault("phone-dead-both", "any", _phone_dead_both, moves=False),
         Fault("references-silent", "any", _references_silent, moves=False),
+        Fault("references-skewed", "any", _references_skewed),
         Fault("internal-cut", "any", _internal_cut, moves=False),
         Fault("isolated-master", "master", _isolated),
         Fault("isolated-slave", "slave", _isolated, moves=False),
@@ -455,10 +442,15 @@ FAULTS: dict[str, Fault] = {
         Fault("loss", "any", _loss),
         Fault("one-way", "any", _one_way),
         Fault("stop-hangs", "any", _stop_hangs, moves=False),
-        Fault("disk-full", "any", _disk_full),
-        Fault("disk-slow", "any", _slow_disk),
-        Fault("record-damaged", "any", _record_damaged),
-        Fault("record-lost", "any", _record_lost),
+        Fault("disk-full", "any", faults_inside.disk_full),
+        Fault("disk-slow", "any", faults_inside.slow_disk),
+        Fault("record-damaged", "any", faults_inside.record_damaged),
+        Fault("record-future", "any", faults_inside.record_future),
+        Fault("record-lost", "any", faults_inside.record_lost),
+        Fault("record-older", "any", faults_inside.record_older),
+        Fault("clock-step", "any", faults_inside.clock_step, moves=False),
+        Fault("service-crash", "any", faults_inside.service_crash, moves=False),
+        Fault("service-failing", "master", faults_inside.service_failing),
         Fault("crash-at-command", "any", _crash_at_command),
         Fault("witness-gone", "any", _witness_gone, moves=False),
         Fault("fence-fails", "any", _fence_fails, moves=False),

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ishmael.core import commands as do
+from ishmael.core import facts
 from ishmael.core.events import (
     AddressEnded,
     Configured,
@@ -152,13 +153,26 @@ class Keeper:
             self._tick_due = True
             return
         self._tick_due = False
-        while self._unsent and self.world.corosync.send(self.node.id, self._unsent[0]):
-            del self._unsent[0]
-        self.feed(Ticked(self.node.machine.boot_ms()))
+        self.agenda.after(self.state.config.times.tick_ms + self._lateness_ms(), self._tick)
+        if self._unsent or not self._may_skip():
+            self._whole_tick()
+
+    def _lateness_ms(self) -> float:
         late_ms = self.draw.expovariate(2.0)
         if self.draw.random() < self.world.stress:
             late_ms += self.draw.uniform(0, 120)
-        self.agenda.after(self.state.config.times.tick_ms + late_ms, self._tick)
+        return late_ms
+
+    def _may_skip(self) -> bool:
+        """A quiet node takes one tick of three."""
+        s = self.state
+        spell_ms = facts.QUIET_TICKS * s.config.times.tick_ms
+        return facts.quiet(s) and self.node.machine.mono_ms() - s.last_tick_ms < spell_ms
+
+    def _whole_tick(self) -> None:
+        while self._unsent and self.world.corosync.send(self.node.id, self._unsent[0]):
+            del self._unsent[0]
+        self.feed(Ticked(self.node.machine.boot_ms()))
 
     def _report(self) -> None:
         if not self.alive:
@@ -242,7 +256,7 @@ class Keeper:
                 self.ended(SaveEnded(command.ticket, ok=False, why="no space left on device"))
                 return
             if self.world.syncs_record:
-                disk.durable = command.record
+                disk.synced(command.record)
             self.ended(SaveEnded(command.ticket, ok=True))
 
         self.agenda.at(rename_ms, rename)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ishmael.sim.agenda import Agenda
 from ishmael.words.record import Record
+
+_WALL_US = 1_700_000_000_000_000
 
 
 @dataclass
@@ -20,6 +22,7 @@ class Disk:
         damaged: why it cannot be trusted, or ``""``.
         slow: factor on the time a save takes.
         full: saves fail.
+        past: every record that was once durable, oldest first: what a backup of the machine may bring back.
     """
 
     visible: Record | None = None
@@ -27,6 +30,12 @@ class Disk:
     damaged: str = ""
     slow: float = 1.0
     full: bool = False
+    past: list[Record | None] = field(default_factory=list)
+
+    def synced(self, record: Record | None) -> None:
+        """From now on this one survives."""
+        self.durable = record
+        self.past.append(record)
 
     def power_cut(self) -> None:
         """What was not synced is gone."""
@@ -67,6 +76,7 @@ class Machine:
         self._since_ms = 0.0
         self._suspended_ms = 0.0
         self._stopped_ms = 0.0
+        self.wall_offset_ms = 0.0
 
     @property
     def runs(self) -> bool:
@@ -86,6 +96,10 @@ class Machine:
     def boot_ms(self) -> int:
         """CLOCK_BOOTTIME, ms."""
         return self.mono_ms() + int(self._suspended_ms)
+
+    def wall_us(self) -> int:
+        """The wall clock, microseconds since its epoch: an admin or a time server may step it, either way."""
+        return _WALL_US + int((self.agenda.now_ms + self.wall_offset_ms) * 1000)
 
     # --- power and pauses -------------------------------------------------------------------------------------------
 

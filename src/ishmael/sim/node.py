@@ -38,7 +38,6 @@ class Node:
         self.power_number = 0
         self.workload_open = False
         self.stop_hangs = False
-        self.incarnations = number
 
     @property
     def name(self) -> str:
@@ -84,8 +83,9 @@ class Node:
 
     def start_keeper(self) -> None:
         """A new life of the keeper."""
-        self.incarnations += 2
-        self.keeper = Keeper(self, self.incarnations, self.config, discards_agreed=self.world.discards_agreed)
+        # As the real one does: the wall clock tells its lives apart, and it may have been stepped in between.
+        incarnation = self.machine.wall_us()
+        self.keeper = Keeper(self, incarnation, self.config, discards_agreed=self.world.discards_agreed)
         self.world.monitors.resumed(self.id)
         self.keeper.start()
 

@@ -20,8 +20,12 @@ _SLOWEST_SAVE_MS = 15000
 # With a single fault the way is known: lease and probes at most, or the F rules' own limits.
 _SINGLE_MS = 3500
 _WITNESS_MS, _FENCE_MS = 1800, 1200
+# One node's word about who was master is lost: it stays out, or waits for the other.
+_OUT = ("record-damaged", "record-future")
+_ASTRAY = ("record-lost", "record-older")
+_RECORD = (*_OUT, *_ASTRAY)
 # A flapping network lets nobody prove anything for a while.
-_SLOW = ("power-both", "record-damaged", "record-lost", "admin", "vm-stopped", "flapping")
+_SLOW = ("power-both", *_RECORD, "admin", "vm-stopped", "flapping")
 
 
 @dataclass(frozen=True)
@@ -177,6 +181,9 @@ class Schedule:
         for undo in reversed(self.undos):
             undo()
         for node in world.nodes.values():
+            if node.keeper is not None:
+                node.keeper.crash_in = 0  # a crash that has not struck by now strikes no more
+        for node in world.nodes.values():
             node.boot()
             world.corosync.start(node.id)
         if self._until_one_master():
@@ -188,7 +195,7 @@ class Schedule:
         limit_ms = _SERVES_MS + _BOOT_MS
         if any(f.name == "disk-slow" for f in self.faults):
             limit_ms += 2 * _SLOWEST_SAVE_MS  # a save that has begun goes on as slowly
-        if any(f.name in ("record-damaged", "record-lost") for f in self.faults):
+        if any(f.name in _RECORD for f in self.faults):
             limit_ms += self.world.times.dial_tone_ms + self.world.times.fitness_ms + 2000
             if not world.dial_tone_first:
                 return False
@@ -224,7 +231,7 @@ class Schedule:
             masters = world.monitors.masters()
             if masters:
                 world.re_add(3 - masters[0].id)
-                if any(f.name == "record-lost" for f in self.faults):
+                if any(f.name in _ASTRAY for f in self.faults):
                     world.database.rewind(3 - masters[0].id)  # it cannot know that it has served meanwhile
             slow_ms = 4 * _SLOWEST_SAVE_MS if any(f.name == "disk-slow" for f in self.faults) else 0
             if world.run_until_complete(8000 + slow_ms):
@@ -257,7 +264,7 @@ def _mix(plan: random.Random, names: tuple[str, ...]) -> list[Fault]:
     number = plan.choices([1, 2, 3, 4, 5], [25, 30, 25, 15, 5])[0]
     among = [FAULTS[name] for name in names] if names else [f for f in FAULTS.values() if f.by_chance]
     chosen = [plan.choice(among) for _ in range(number)]
-    damaged = [f for f in chosen if f.name == "record-damaged"]
+    damaged = [f for f in chosen if f.name in _OUT]
     for extra in damaged[1:]:
         chosen.remove(extra)
     return chosen

@@ -301,7 +301,7 @@ class MemoryKeeper:
             for m in ends
         )  # fmt: skip
 
-    def status(self) -> Mapping[str, Any]:
+    def status(self, max_age_s: float = 0.0) -> Mapping[str, Any]:
         if not self.machine.services.active("ishmael-keeper.service"):
             raise HostFault("keeper-down", "The keeper of this node does not answer.", "Start it.")
         own = self.loaded.named(self.machine.name) if self.loaded else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ishmael.manager.ports.hands import Hands
+from ishmael.manager.ports.keeper import RECENT_S
 from ishmael.words import places
 from ishmael.words.errors import IshmaelError
 from ishmael.words.profile import Profile, profile_from_toml
@@ -72,7 +73,7 @@ class Looking:
     def situation(self) -> Situation:
         """As it is now."""
         try:
-            seen: Mapping[str, Any] = self._hands.keeper.status()
+            seen: Mapping[str, Any] = self._hands.keeper.status(RECENT_S)
         except IshmaelError:
             seen = {}
         settings, profile = self._files()

@@ -31,10 +31,16 @@ class SocketKeeper:
 
     def __init__(self, path: str = places.KEEPER_SOCKET) -> None:
         self._path = path
+        self._known: tuple[Mapping[str, Any] | None, float] = (None, 0.0)
 
-    def status(self) -> Mapping[str, Any]:
-        """What the keeper knows."""
+    def status(self, max_age_s: float = 0.0) -> Mapping[str, Any]:
+        """What the keeper knows; an answer that is no older than ``max_age_s`` is given again."""
+        known, at_s = self._known
+        if known is not None and time.monotonic() - at_s <= max_age_s:
+            return known
+        begun_s = time.monotonic()
         status: Mapping[str, Any] = self._ask({"ask": "status"}, _STATUS_LIMIT_S)["status"]
+        self._known = (status, begun_s)
         return status
 
     def reload(self) -> None:
@@ -72,6 +78,7 @@ class SocketKeeper:
 
     def _act(self, ask: str, **arguments: Any) -> None:
         """Ask for something to be done; a keeper that is writing its record is asked again for a while."""
+        self._known = (None, 0.0)
         deadline_s = time.monotonic() + _BUSY_LIMIT_S
         while True:
             try:

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+RECENT_S = 0.5
+"""Recent enough for a watch that looks again soon."""
+
 
 class Keeper(Protocol):
     """Every ask raises the keeper's own error, or HostFault ``keeper-down`` when it does not answer."""
 
-    def status(self) -> Mapping[str, Any]:
-        """What the keeper knows: role, epoch, master, peer, fitness, what blocks a failover."""
+    def status(self, max_age_s: float = 0.0) -> Mapping[str, Any]:
+        """What the keeper knows: role, epoch, master, peer, fitness, what blocks a failover.
+
+        Args:
+            max_age_s: an answer that is no older will do; watches that look every second need not all wake the keeper.
+        """
         ...
 
     def reload(self) -> None:

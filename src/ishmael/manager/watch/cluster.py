@@ -15,6 +15,7 @@ from ishmael.manager.data.situation import Looking
 from ishmael.manager.look import Look
 from ishmael.manager.ports.events import Events
 from ishmael.manager.ports.hands import Hands
+from ishmael.manager.ports.keeper import RECENT_S
 from ishmael.manager.ports.node import Peer
 from ishmael.manager.watch.lamp import seen_at_once
 from ishmael.manager.watch.scheduler import CHECKS_SCHEMA, Scheduler, now_text
@@ -52,7 +53,7 @@ class Known:
         """As it is now."""
         now = self._looking.situation()
         try:
-            keeper: Mapping[str, Any] = self._hands.keeper.status()
+            keeper: Mapping[str, Any] = self._hands.keeper.status(RECENT_S)
         except IshmaelError:
             keeper = {}
         files = self._look.files() if now.serves else {}

@@ -6,6 +6,7 @@ from ishmael.core.messages import Nonce
 from ishmael.core.state import State
 from ishmael.words.record import Epoch
 from ishmael.words.roles import Role
+from ishmael.words.settings import Times
 
 _NEW_ROLE_MS = 10_000
 SAVE_AGAIN_MS = 1000
@@ -132,6 +133,18 @@ def quiet(s: State) -> bool:
         and s.accepted is None
         and s.go is None
         and s.now_ms - s.role_since_ms > _NEW_ROLE_MS
+        and _may_tick_rarely(times)
+    )
+
+
+def _may_tick_rarely(times: Times) -> bool:
+    """No tick so left out looks like a pause, hides a missing beat beyond ``suspect_ms``, or lets the lease grow short."""
+    tick_ms, rare_ms = times.tick_ms, QUIET_TICKS * times.tick_ms
+    left_out_ms = rare_ms - tick_ms
+    return (
+        2 * left_out_ms <= times.pause_ms
+        and 2 * rare_ms + tick_ms <= times.suspect_ms
+        and 4 * (times.refresh_ms + left_out_ms) <= times.lease_ms
     )
 
 

@@ -37,6 +37,8 @@ from ishmael.manager.tasks import Task, Tasks
 from ishmael.manager.telephony import Telephony
 from ishmael.manager.versions import VersionWatch
 from ishmael.manager.watch.cluster import ClusterChecks, Known
+from ishmael.manager.watch.failing import FailingServices
+from ishmael.manager.watch.first_call import FirstCall
 from ishmael.manager.watch.icinga import IcingaPush
 from ishmael.manager.watch.mail import Mailer
 from ishmael.manager.watch.scheduler import Scheduler
@@ -119,6 +121,7 @@ def serve(api_socket: str, jobs: str) -> None:
     cluster, mailer = ClusterChecks(hands, scheduler, known, events), Mailer(hands, known, events)
     follow = WebFollow(hands, book, CertificateBook(hands.files))
     watches: list[Task] = [scheduler, cluster, mailer, IcingaPush(cluster, known)]
+    watches += [FailingServices(hands), FirstCall(hands, events)]
     tasks = Tasks([files, versions, ServicesFollow(hands, drift.noting), follow, *watches])
     app = make_app(Queue(journal, works), journal, look, hands.host.version(), book)
     services.add_to(app, hands)

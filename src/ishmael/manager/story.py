@@ -8,6 +8,7 @@ from typing import Any
 
 _BEFORE_S = 60
 _AFTER_S = 120
+_CALL_AFTER_S = 600
 _LEADS_TO = frozenset(
     {
         "link-changed", "corosync-lost", "paused", "let-go", "record-not-saved", "address-conflict", "address-failed",
@@ -16,6 +17,7 @@ _LEADS_TO = frozenset(
 )  # fmt: skip
 _FOLLOWS = frozenset({"workload-open", "workload-failed", "handed-over", "became-standby", "became-slave"})
 _MOVE = "became-master"
+_CALL = "first-call"
 
 
 def stories(events: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -54,6 +56,8 @@ def _story(ordered: Sequence[Mapping[str, Any]], start: int, move: int, end: int
     became = ordered[move]
     causes = [e for e in ordered[start:move] if e["kind"] in _LEADS_TO and _seconds(e, became) <= _BEFORE_S]
     outcomes = [e for e in ordered[move + 1 : end] if e["kind"] in _FOLLOWS and _seconds(became, e) <= _AFTER_S]
+    outcomes += [e for e in ordered[move + 1 : end] if e["kind"] == _CALL and _seconds(became, e) <= _CALL_AFTER_S][:1]
+    outcomes.sort(key=lambda e: str(e["at"]))
     facts = became.get("facts") or {}
     first = became.get("rule") == "form"
     return {
@@ -72,6 +76,7 @@ def _text(event: Mapping[str, Any]) -> str:
         _MOVE: "It holds the cluster IP now and is master",
         "taking": f"It decides to become master: {_lower(event['why'])}",
         "became-standby": "It is out of service now and waits to be re-added",
+        _CALL: "The first call since then is answered here",
     }
     text = str(words.get(str(event["kind"]), event["why"]))
     return text if text.endswith(".") else f"{text}."

@@ -28,6 +28,8 @@ class Unit:
             would undo the new master's work (Asterisk unregisters its trunks when it stops).
         start_ms: time limit for starting.
         stop_ms: time limit for stopping; after that it is killed.
+        when_failing: what a master does when systemd cannot keep it up: ``notify`` tells the admin, ``hand-over`` gives the
+            role to the slave as well.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Unit:
     on_close: str = "stop"
     start_ms: int = 30000
     stop_ms: int = 3000
+    when_failing: str = "notify"
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,4 +237,6 @@ def _unit(raw: Mapping[str, Any]) -> Unit:
         raise ValueError(f"{unit.name!r} is no unit name with a suffix")
     if unit.on_close not in ("stop", "kill"):
         raise ValueError(f"on_close of {unit.name} is {unit.on_close!r}, not stop or kill")
+    if unit.when_failing not in ("notify", "hand-over"):
+        raise ValueError(f"when_failing of {unit.name} is {unit.when_failing!r}, not notify or hand-over")
     return unit

@@ -8,11 +8,13 @@ TOLD_KINDS = frozenset(
         "check-changed",
         "check-flapping",
         "did",
+        "first-call",
         "mail-sent",
         "maintenance-begun",
         "maintenance-ended",
         "raid-handover",
         "salvage-kept",
+        "service-failing",
         "sign-in-refused",
         "signed-in",
     }

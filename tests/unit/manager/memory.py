@@ -68,6 +68,9 @@ class MemorySurroundings:
     def phones(self) -> int | None:
         return None if self.up is None else 12
 
+    def answered_channel(self) -> str:
+        return "PJSIP/101-00000001" if self.up else ""
+
 
 class MemoryPrograms:
     """Every program is installed, and content with everything but what a test says."""

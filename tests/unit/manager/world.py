@@ -66,6 +66,7 @@ class MemoryServices:
 
     def __init__(self) -> None:
         self.units: dict[str, dict[str, bool]] = {}
+        self.restarts: dict[str, int] = {}
 
     def add(self, unit: str, *, enabled: bool, active: bool) -> None:
         self.units[unit] = {"enabled": enabled, "active": active}
@@ -78,6 +79,13 @@ class MemoryServices:
 
     def active(self, unit: str) -> bool:
         return self.units.get(unit, {}).get("active", False)
+
+    def standings(self, units: Sequence[str]) -> dict[str, tuple[str, int]]:
+        return {
+            unit: ("active" if self.units[unit]["active"] else "failed", self.restarts.get(unit, 0))
+            for unit in units
+            if unit in self.units
+        }
 
     def _set(self, unit: str, flag: str, value: bool) -> None:
         if unit not in self.units:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ishmael.manager.drivers.programs import run, words_of
 from ishmael.words.errors import HostFault
 
@@ -26,6 +28,13 @@ class Systemd:
     def active(self, unit: str) -> bool:
         """It runs."""
         return self._show(unit, "ActiveState") in ("active", "reloading")
+
+    def standings(self, units: Sequence[str]) -> dict[str, tuple[str, int]]:
+        """One ``systemctl show`` for all of them."""
+        if not units:
+            return {}
+        done = run(["systemctl", "show", "--property", "Id,ActiveState,NRestarts", "--", *units])
+        return standings_from(done.stdout.decode(errors="replace"))
 
     def enable(self, unit: str) -> None:
         """Start it at boot from now on."""
@@ -54,3 +63,14 @@ class Systemd:
         if done.returncode:
             message = f"systemctl {verb} {unit} failed: {words_of(done)}."
             raise HostFault("service-failed", message, f"See: systemctl status {unit}; journalctl -u {unit}")
+
+
+def standings_from(text: str) -> dict[str, tuple[str, int]]:
+    """The blocks of ``systemctl show``, one a unit; what is not there in full is left out."""
+    found = {}
+    for block in text.split("\n\n"):
+        entry = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        restarts = entry.get("NRestarts", "")
+        if "Id" in entry and "ActiveState" in entry and restarts.isdigit():
+            found[entry["Id"]] = (entry["ActiveState"], int(restarts))
+    return found

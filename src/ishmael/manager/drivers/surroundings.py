@@ -101,6 +101,10 @@ class SeenSurroundings:
         """As ``pjsip show contacts`` counts them."""
         return read_contacts(_asterisk("pjsip show contacts"))
 
+    def answered_channel(self) -> str:
+        """As ``core show channels concise`` says."""
+        return read_answered(_asterisk("core show channels concise"))
+
 
 def _asterisk(command: str) -> str:
     """What Asterisk's console says; empty when it does not answer."""
@@ -129,6 +133,15 @@ def read_contacts(text: str) -> int | None:
         if name.strip() == "Objects found" and count.strip().isdigit():
             return int(count)
     return None
+
+
+def read_answered(text: str) -> str:
+    """The first channel to the outside whose state is Up, or ``""``: name!context!extension!priority!state!..."""
+    for line in text.splitlines():
+        parts = line.split("!")
+        if len(parts) > 4 and parts[4] == "Up" and not parts[0].startswith("Local/"):
+            return parts[0]
+    return ""
 
 
 def _answers_dns(server: str) -> bool:

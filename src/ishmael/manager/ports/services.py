@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 
@@ -18,6 +19,10 @@ class Services(Protocol):
 
     def active(self, unit: str) -> bool:
         """It runs."""
+        ...
+
+    def standings(self, units: Sequence[str]) -> dict[str, tuple[str, int]]:
+        """Of each unit its state in systemd's word, and how often systemd has started it again by itself; one look for all."""
         ...
 
     def enable(self, unit: str) -> None:

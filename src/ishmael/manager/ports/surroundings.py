@@ -35,3 +35,7 @@ class Surroundings(Protocol):
     def phones(self) -> int | None:
         """How many phones are registered here, or None when Asterisk does not tell."""
         ...
+
+    def answered_channel(self) -> str:
+        """The channel of a call that is answered now; empty when there is none, or Asterisk does not tell."""
+        ...

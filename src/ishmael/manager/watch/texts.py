@@ -31,6 +31,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "raid-handover": ("The RAID of {node} is critical: handing over", "Das RAID von {node} ist kritisch: Übergabe"),
     "salvage-kept": ("Data that only a joining node had was kept aside",
                      "Daten, die nur ein hinzugekommener Knoten hatte, wurden beiseitegelegt"),
+    "service-failing": ("A service of {node} does not stay up", "Ein Dienst von {node} läuft nicht stabil"),
     "check-changed": ("{title} on {node}: {state}", "{title} auf {node}: {state}"),
     "check-flapping": ("{title} on {node} keeps changing", "{title} auf {node} wechselt ständig"),
     "check-acknowledged": ("A problem was acknowledged", "Ein Problem wurde bestätigt"),

@@ -165,7 +165,7 @@ class Driver:
             self._unsent.popleft()
         if self.state.config.peer and self.state.corosync:
             self.events.pass_on(self.corosync.send)
-        if self.wires is not None and not facts.suspects(self.state):
+        if self.wires is not None and self.wires.listens and not facts.suspects(self.state):
             self.wires.stop_listening()
         self.objections.expire()
         self.database.tick()

@@ -35,6 +35,7 @@ from ishmael.words.settings import Settings, settings_from_toml
 
 _CONNECT_MS = 500
 _IDLE_TICK_MS = 250
+_LEAD_MS = 3
 
 
 class Loop:
@@ -135,11 +136,11 @@ class Loop:
     def once(self) -> None:
         """Wait for the next event or tick, then take in everything."""
         self._wire()
-        tick_ms = self._tick_period_ms()
+        tick_ms, early_ms = self._tick_period_ms()
         due_ms = self._tick_ms + tick_ms if self._tick_ms >= 0 else 0
         wait_ms = max(0, due_ms - monotonic_ms())
         ready = self._poll.poll(wait_ms / 1000, 64)
-        if monotonic_ms() >= due_ms:
+        if monotonic_ms() >= due_ms - (early_ms if ready else 0):
             self._tick()
         for fd, _mask in ready:
             handler = self._handlers.get(fd)
@@ -147,12 +148,21 @@ class Loop:
                 handler()
         self.driver.services.advance(monotonic_ms())
 
-    def _tick_period_ms(self) -> int:
-        """An idle node ticks rarely; the core's lateness counts from its own tick, so only where it takes no part."""
+    def _tick_period_ms(self) -> tuple[int, int]:
+        """When the next tick is due after the last one, and how much earlier it is taken when something else wakes us.
+
+        An idle node ticks rarely; the core's lateness counts from its own tick, so only where it takes no part. A quiet one
+        leaves ticks out, and takes the next with the peer's beat, so that one wake-up does for both. The node with the
+        higher number has a slightly shorter period: so the two find into step.
+        """
         driver = self.driver
         if driver.settings is None:
-            return _IDLE_TICK_MS
-        return driver.state.config.times.tick_ms * (facts.QUIET_TICKS if driver.quiet else 1)
+            return _IDLE_TICK_MS, 0
+        times, config = driver.state.config.times, driver.state.config
+        if not driver.quiet:
+            return times.tick_ms, 0
+        period_ms = times.tick_ms * facts.QUIET_TICKS - (_LEAD_MS if config.me > config.peer else 0)
+        return period_ms, max(0, period_ms - max(times.echo_ms, times.reference_ms))
 
     def _tick(self) -> None:
         now_ms = self._tick_ms = monotonic_ms()

@@ -75,6 +75,11 @@ class Wires:
                     self._ears[network] = PeerEar(nic, mac)
         return [ev.PeerFrameSeen(network) for network, ear in self._ears.items() if ear.heard()]
 
+    @property
+    def listens(self) -> bool:
+        """Every frame of the peer is listened for now."""
+        return bool(self._ears)
+
     def stop_listening(self) -> None:
         """The peer is no longer suspected."""
         for ear in self._ears.values():

@@ -272,6 +272,16 @@ MUTANTS: dict[str, Mutant] = {
         rows=(("7a", _resumes_though_fit),),
         mix=("power-cut", "power-both", "keeper-killed"),
     ),
+    "served-apart-ignored": Mutant(
+        "after a split a node with the lower epoch becomes slave, whatever it has written meanwhile",
+        patches=((facts, "served_apart", _never), (facts, "peer_served_apart", _never)),
+        gold=(False, False),
+        strikes=(
+            Strike("nodes-cut", 1, (0, 100), (60000, 60001)),
+            Strike("flapping", 1, (3500, 4000), (6000, 7000)),
+            Strike("power-cut", 2, (7500, 8000), (60000, 60001)),
+        ),
+    ),
     "released-is-unheard": Mutant(
         "a master that is merely not heard counts as one that released", patches=((facts, "released", _always),)
     ),

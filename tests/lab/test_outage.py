@@ -13,7 +13,9 @@ pytestmark = pytest.mark.lab
 _PROFILE = "/etc/ishmael/profile.toml"
 _POLICY = 'when_failing = "hand-over"'
 _KILL = "systemctl kill --signal=SIGKILL asterisk.service"
-_RUNS = "systemctl is-active --quiet asterisk.service && asterisk -rx 'core waitfullybooted' >/dev/null 2>&1 && echo yes"
+_RUNS = (
+    "systemctl is-active --quiet asterisk.service && asterisk -rx 'core waitfullybooted' >/dev/null 2>&1 && echo yes"
+)
 
 
 def _master(lab: Lab) -> str:
@@ -33,7 +35,9 @@ def test_the_profile_decides_what_a_service_that_keeps_dying_is_worth(complete: 
     first = _master(complete)
     _crash_three_times(complete, first)
     told = "ishmael events --limit 40 --json | grep -c service-failing"
-    assert wait_until(lambda: complete.run("exec", first, "--", "sh", "-c", told).stdout.strip() not in ("", "0"), 15, 0.5)
+    assert wait_until(
+        lambda: complete.run("exec", first, "--", "sh", "-c", told).stdout.strip() not in ("", "0"), 15, 0.5
+    )
     assert _master(complete) == first
     complete.sh(first, f"sed -i '/^name = \"asterisk.service\"/a {_POLICY}' {_PROFILE}")
     try:

@@ -97,7 +97,7 @@ def test_a_slave_that_is_not_fit_is_asked_again_later(tmp_path: Path) -> None:
 
 def test_only_a_master_looks_and_not_at_what_was_before(tmp_path: Path) -> None:
     """Crashes while it was slave, and while it opened its services, move nothing."""
-    machine, watch = _master(tmp_path, HANDS_OVER)
+    machine, _watch = _master(tmp_path, HANDS_OVER)
     machine.other.services.add(UNIT, enabled=False, active=True)
     other = FailingServices(machine.other.hands)
     _crashes(machine.other, other, [30.0, 31.0, 32.0, 33.0])
@@ -113,7 +113,7 @@ def test_only_a_master_looks_and_not_at_what_was_before(tmp_path: Path) -> None:
 
 def test_a_wrong_policy_is_refused() -> None:
     """Two words are known."""
-    with pytest.raises(RequestRefused, match="when_failing of asterisk.service is 'panic', not notify or hand-over"):
+    with pytest.raises(RequestRefused, match=r"when_failing of asterisk.service is 'panic', not notify or hand-over"):
         profile_from_toml(PROFILE + 'when_failing = "panic"\n')
 
 
@@ -139,7 +139,15 @@ _NOW = datetime(2026, 1, 1, 3, 0, 30, tzinfo=UTC)
 
 def _move(node: str = "node1", rule: str = "3a", ago_s: float = 8.5) -> dict[str, Any]:
     at = (_NOW - timedelta(seconds=ago_s)).isoformat(timespec="milliseconds")
-    return {"id": f"{node}-{ago_s}", "at": at, "node": node, "kind": "became-master", "rule": rule, "why": "w", "facts": {}}
+    return {
+        "id": f"{node}-{ago_s}",
+        "at": at,
+        "node": node,
+        "kind": "became-master",
+        "rule": rule,
+        "why": "w",
+        "facts": {},
+    }
 
 
 def test_the_first_answered_call_is_told_once() -> None:

@@ -33,9 +33,7 @@ class FirstCall:
 
     name = "first call"
 
-    def __init__(
-        self, hands: Hands, events: Events, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, hands: Hands, events: Events, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._hands, self._events, self._now = hands, events, now
         self._done = ""
 

@@ -138,11 +138,12 @@ def quiet(s: State) -> bool:
 
 
 def _may_tick_rarely(times: Times) -> bool:
-    """No tick so left out looks like a pause, hides a missing beat beyond ``suspect_ms``, or lets the lease grow short."""
+    """No pause is so long that a slave may take over in it, no missing beat hidden beyond ``suspect_ms``, no lease short."""
     tick_ms, rare_ms = times.tick_ms, QUIET_TICKS * times.tick_ms
     left_out_ms = rare_ms - tick_ms
     return (
         2 * left_out_ms <= times.pause_ms
+        and rare_ms + times.pause_ms <= times.take_min_ms - 50
         and 2 * rare_ms + tick_ms <= times.suspect_ms
         and 4 * (times.refresh_ms + left_out_ms) <= times.lease_ms
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ishmael.core import duties
+from ishmael.core import duties, facts
 from ishmael.core.commands import Command
 from ishmael.core.events import Event, ReferenceAnswered, Ticked
 from ishmael.core.outbox import Outbox
@@ -66,4 +66,5 @@ def step(state: State, now_ms: int, event: Event) -> Step:
             raise RuntimeError(f"the rules do not come to rest: {applied}")
     if isinstance(event, Ticked):
         duties.perform(s, out)
+        s.spaced = facts.quiet(s)
     return Step(s, tuple(out.commands), tuple(out.notices), tuple(applied))

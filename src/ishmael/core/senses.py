@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from ishmael.core import acts
+from ishmael.core import acts, facts
 from ishmael.core import events as ev
 from ishmael.core.asks import Ask
 from ishmael.core.commands import DiscardFrames
@@ -63,7 +63,8 @@ def _ticked(s: State, e: ev.Ticked, out: Outbox) -> None:
     times = s.config.times
     offset_ms = e.boot_ms - s.now_ms
     first = s.last_tick_ms < 0
-    late_ms = 0 if first else s.now_ms - s.last_tick_ms - times.tick_ms
+    planned_ms = times.tick_ms * (facts.QUIET_TICKS if s.spaced else 1)
+    late_ms = 0 if first else s.now_ms - s.last_tick_ms - planned_ms
     slept_ms = 0 if first else offset_ms - s.boot_offset_ms
     s.last_tick_ms, s.boot_offset_ms = s.now_ms, offset_ms
     if late_ms > times.pause_ms or slept_ms > times.pause_ms:

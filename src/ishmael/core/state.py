@@ -183,6 +183,7 @@ class State:
     now_ms: int = 0
     started_ms: int = 0
     last_tick_ms: int = -1
+    spaced: bool = False  # quiet at the last tick: the next one comes later
     boot_offset_ms: int = 0
     paused_ms: int = -1
     nonces_from_ms: int = -1  # own nonces sent before are void: a pause came between

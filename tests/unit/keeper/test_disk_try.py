@@ -24,12 +24,12 @@ EVERY_MS = 5000
 class Tried:
     """A driver that keeps what it would feed its core."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, patch: pytest.MonkeyPatch) -> None:
         self.var = Places(root).var
         self.var.mkdir(parents=True)
         self.driver = Driver(Places(root))
         self.fed: list[ev.Event] = []
-        self.driver.feed = self.fed.append  # type: ignore[method-assign]
+        patch.setattr(self.driver, "feed", self.fed.append)
 
     def answers(self) -> list[tuple[bool, str]]:
         """Wait for the helper, and take in what it says as the loop does."""
@@ -42,9 +42,9 @@ class Tried:
 
 
 @pytest.fixture
-def tried(tmp_path: Path) -> Iterator[Tried]:
+def tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tried]:
     """With helpers of its own, ended afterwards."""
-    made = Tried(tmp_path)
+    made = Tried(tmp_path, monkeypatch)
     yield made
     made.driver.disk.close()
 

@@ -67,14 +67,14 @@ def test_a_service_that_keeps_dying_is_told_once_and_the_profile_decides(
     assert machine.keeper.asked == asked
 
 
-def test_a_service_that_failed_for_good_or_stays_away(tmp_path: Path) -> None:
+def test_a_service_that_failed_for_good_or_stays_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Failed: at once. Neither failed nor running: after a while."""
     machine, watch = _master(tmp_path, PROFILE)
     machine.services.stop(UNIT)
     watch.look(30.0)
     assert len(_told(machine)) == 1
     standing = {UNIT: ("activating", 0)}
-    machine.services.standings = lambda _units: standing  # type: ignore[method-assign]
+    monkeypatch.setattr(machine.services, "standings", lambda _units: standing)
     again = FailingServices(machine.hands)
     again.look(0.0)
     again.look(20.0)

@@ -62,6 +62,7 @@ def record_older(world: World, node: Node, draw: random.Random) -> Undo:
     if earlier:
         disk.visible = disk.durable = draw.choice(earlier)
         world.monitors.written_off = True  # who was master last is lost, as with a record that is gone
+        world.monitors.set_back.add(node.id)
     world.agenda.after(draw.uniform(100, 1000), node.boot)
     return node.boot
 

@@ -38,6 +38,8 @@ class Monitors:
         self.written_off = False
         # A split in which both see a reference: named there too. Two holders are still not allowed once frames pass.
         self.split_seen = False
+        # Their records were set back, as from a backup: whether a slave was fit is not in them any more.
+        self.set_back: set[int] = set()
         # Stopped with all their clocks, these cannot know how old their fitness is: named in docs/reference/failover.md
         # as beyond two nodes alone; unless CLOCK_BOOTTIME tells them (the value), once they run.
         self.timeless: dict[int, bool] = {}
@@ -110,6 +112,8 @@ class Monitors:
         """``node`` acknowledged a commit that its slave need not have: no slave may hold fitness."""
         peer = self.world.nodes[3 - node.id]
         keeper = peer.keeper
+        if node.id in self.set_back:
+            return
         if keeper is None or not keeper.alive or self.split_seen or peer.machine.stopped_vm or peer.id in self.timeless:
             return
         state = keeper.state
@@ -134,6 +138,7 @@ class Monitors:
         if self.written_off or self.split_seen:
             self.world.database.write_off(master.id)
         self.written_off = self.split_seen = False
+        self.set_back.clear()
 
     # --- checked after every event ----------------------------------------------------------------------------------
 

@@ -112,10 +112,16 @@ def _claim_without_disk(s: Any) -> bool:
     return s.claim is not None and not s.claim.acting
 
 
+_NETWORKS = (
+    *("phone-link-down", "phone-vlan-wrong", "phone-dead-both", "references-silent", "internal-cut", "isolated-master"),
+    *("isolated-slave", "corosync-blocked", "flapping", "loss", "one-way", "corosync-killed", "keeper-killed"),
+)
+
 MUTANTS: dict[str, Mutant] = {
     "no-take-min": Mutant(
         "a slave takes over after one silent probe",
         world=_times(take_min_ms=1, suspect_ms=60, probes=1, released_probes=1, probes_when_lossy=1),
+        mix=_NETWORKS,
     ),
     "no-isolation-drop": Mutant("an isolated master keeps the address", rule="1"),
     "lease-stays": Mutant(

@@ -260,6 +260,9 @@ class _Trap:
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.wait()
+        if self._node.init_pid is not None:
+            # A run that was broken off leaves no manager behind that stands still.
+            self._node.exec(["systemctl", "kill", "--kill-whom=main", "--signal=SIGCONT", _MANAGER])
 
     def await_cut(self) -> int:
         """Wait until it has happened; the number of the job."""

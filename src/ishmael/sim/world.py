@@ -152,7 +152,8 @@ class World:
         disks = [node.machine.disk for node in self.nodes.values()]
         nothing = all(disk.visible is None or disk.damaged for disk in disks)
         lost = Role.OUT in roles or any(disk.visible is None for disk in disks)
-        return (lost and any(away)) or nothing
+        # A disk that was full when its node handed over does not know of it; the node itself does.
+        return (lost and (any(away) or Role.STANDBY in roles)) or nothing
 
     # --- seen by the parts ------------------------------------------------------------------------------------------
 

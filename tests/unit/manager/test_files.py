@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -175,6 +176,7 @@ class _Copies(MemoryCopies):
         self.sent: list[bytes] = []
         self.bad: set[bytes] = set()
         self.differs: tuple[str, ...] = ()
+        self.during: Callable[[], None] = lambda: None
 
     def some(self, target: Target, files: FileSet, paths: object, stopped: object) -> Copied:
         assert isinstance(paths, list)
@@ -184,6 +186,7 @@ class _Copies(MemoryCopies):
         return Copied(0, "")
 
     def compare(self, target: Target, files: FileSet, stopped: object) -> Copied:
+        self.during()
         return Copied(0, "", self.differs)
 
 
@@ -425,6 +428,23 @@ def test_a_slave_gets_in_step_though_something_is_always_written(tmp_path: Path)
     assert not sender.report().in_step
     sender._small.arrived(files, [b"before"])
     assert (sender.report().in_step, sender.report().left) == (True, 1)
+
+
+def test_a_slave_that_was_away_is_compared_again(tmp_path: Path) -> None:
+    """Its power cut may have taken what had arrived; a comparison that began before it came back proves nothing."""
+    files, copies = FileSet(str(tmp_path)), _Copies()
+    sender = Sender(Profile("x", files=(files,)), Target("10.78.0.2", "s"), copies, _Watcher())
+    sender._compare(files)
+    assert sender.report().in_step
+    sender.doubt()
+    assert not sender.report().in_step
+    copies.during = sender.doubt
+    sender._compare(files)
+    assert not sender.report().in_step
+    assert sender._compare_at_s[files] == 0.0
+    copies.during = lambda: None
+    sender._compare(files)
+    assert sender.report().in_step
 
 
 def test_a_slave_that_was_not_reached_is_tried_every_second() -> None:

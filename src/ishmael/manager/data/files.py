@@ -61,7 +61,7 @@ class FilesFollow:
         self._wanted = False
         self._took: bool | None = None
         self._looked_at_s = self._said_at_s = self._heard_at_s = 0.0
-        self._objected = False
+        self._objected = self._away = False
 
     def facts(self) -> dict[str, Any]:
         """What the status says about files."""
@@ -124,7 +124,7 @@ class FilesFollow:
     def _send(self, now: Situation, stop: threading.Event) -> None:
         assert now.peer is not None and now.profile is not None
         first, watcher = now, self._make_watcher()
-        self._heard_at_s = time.monotonic()
+        self._heard_at_s, self._away = time.monotonic(), False
         try:
             target = Target(now.peer.internal_ip, self._copies.password())
             self._sender = Sender(now.profile, target, self._copies, watcher, stamp=self._stamp)
@@ -150,7 +150,12 @@ class FilesFollow:
         self._looked_at_s = now_s
         now = self._looking.situation()
         if now.sends:
-            self._heard_at_s = now_s
+            if self._away and self._sender is not None:
+                self._sender.doubt()
+                self._said_at_s = 0.0
+            self._heard_at_s, self._away = now_s, False
+        elif now.peer_role is None:
+            self._away = True
         same = now.serves and (now.peer, now.profile) == (first.peer, first.profile)
         unheard = now.peer_role is None and now_s < self._heard_at_s + _UNHEARD_S
         if not same or not (now.sends or unheard):

@@ -89,6 +89,7 @@ class Sender:
         self._seen: dict[str, tuple[int, ...]] = {}
         self._report = Report(lag_ms=0)
         self._first_done = False
+        self._doubts = 0
         self._all_compared_s: float | None = None
         self._stamped_s, self._dirty = 0.0, True
         self._roots_at_s = 0.0
@@ -255,7 +256,7 @@ class Sender:
                 if files in self._broken:
                     # A transfer that was cut may have left its half of a file there: the comparison finds it.
                     self._broken.discard(files)
-                    self._compare_soon(files)
+                    self._doubt(files)
             elif copied.some_failed and len(paths) > 1:
                 # Which of them is not said: each is tried by itself.
                 for path in paths:
@@ -273,6 +274,21 @@ class Sender:
         with self._lock:
             self._compare_at_s.update((each, 0.0) for each in self._sets.values() if files in (None, each))
             self._lock.notify_all()
+
+    def doubt(self) -> None:
+        """The slave was away: a power cut may have taken what had arrived and was not on its disk yet.
+
+        It is in step again when everything was compared once more.
+        """
+        with self._lock:
+            for files in self._sets.values():
+                self._doubt(files)
+
+    def _doubt(self, files: FileSet) -> None:
+        self._doubts += 1
+        self._compared.discard(files)
+        self._first_done, self._all_compared_s = False, None
+        self._compare_soon(files)
 
     def _all_compared(self) -> bool:
         return all(
@@ -297,7 +313,7 @@ class Sender:
             with self._lock:
                 self._compare_at_s.pop(files, None)
             return
-        began_s = self._now_s()
+        began_s, doubts = self._now_s(), self._doubts
         try:
             found = self._copies.compare(self._target, files, self._halt.is_set)
         except IshmaelError as error:
@@ -307,7 +323,8 @@ class Sender:
                 self._compare_at_s[files] = self._now_s() + _COMPARE_AGAIN_S
                 self._report.trouble = found.error(self._target.address).message
                 return
-            self._compare_at_s[files] = began_s + COMPARE_EVERY_S
+            if doubts == self._doubts:
+                self._compare_at_s[files] = began_s + COMPARE_EVERY_S
         unknown = [name for name in found.differed if not self._waits(files, name)]
         bulk = len(unknown) > _BULK
         if bulk:
@@ -318,7 +335,7 @@ class Sender:
                 self._enter(files, b"" if name == "." else name.encode(errors="surrogateescape"), settled=True)
         with self._lock:
             again = files in self._compared
-            if not bulk:
+            if not bulk and doubts == self._doubts:
                 self._compared.add(files)
             self._report.compared_at = time.time()
             self._report.differed = len(unknown) if again else 0

@@ -75,7 +75,7 @@ def test_two_tabs(page: Page) -> None:
     other.get_by_role("button", name="Drop").click()
     expect(other.get_by_role("heading", name="Waiting to be applied")).to_have_count(0)
     other.close()
-    token = page.locator("main input[name=csrf]").first.input_value()
+    token = page.locator("input[name=csrf]").first.input_value()
     said = page.evaluate(
         """([token, number]) => fetch("/jobs", {method: "POST",
             body: new URLSearchParams({csrf: token, action: "apply", ["job-" + number]: "1"})}).then((a) => a.text())""",
@@ -127,6 +127,7 @@ def test_a_double_click_makes_one_job(page: Page) -> None:
     page.get_by_role("button", name="Apply now").dblclick()
     expect(page.get_by_role("heading", name="Done", exact=True)).to_be_visible(timeout=60000)
     page.go_back()
+    expect(page.get_by_label("Told to telephones")).to_be_visible()
     page.wait_for_timeout(500)
     assert _newest_job(page) == before + 1
 

@@ -20,7 +20,7 @@ function say(text, back) {
 function typing() {
   return [...document.querySelectorAll("main input:not([type=hidden]), main textarea, main select")].some((field) =>
     field.matches("select") ? [...field.options].some((option) => option.selected !== option.defaultSelected)
-      : field.value !== field.defaultValue) || document.querySelector("main #plan") !== null;
+      : field.value !== field.defaultValue) || document.querySelector("main #plan, main .field.wrong, main[data-checked]") !== null;
 }
 
 async function renew() {
@@ -79,11 +79,35 @@ document.addEventListener("click", async (event) => {
   button.textContent = button.dataset.done;
 });
 
+// What the server says of a form that is only looked at takes the form's place: the way back leads to an empty one.
+async function look(form, button) {
+  const fields = new URLSearchParams(new FormData(form));
+  fields.set(button.name, button.value);
+  try {
+    const answer = await fetch(form.action, { method: "POST", body: fields, headers: { Accept: "text/html" } });
+    if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const part of ["main", "jobbox"]) document.getElementById(part)?.replaceWith(page.getElementById(part) ?? "");
+    const main = document.getElementById("main");
+    main.dataset.checked = "1";
+    (main.querySelector("[aria-invalid], #plan button, [role=alert]") ?? main).scrollIntoView({ block: "center" });
+    main.querySelector("[aria-invalid], #plan button")?.focus({ preventScroll: true });
+  } catch {
+    form.dataset.plain = "1";
+    delete form.dataset.sent;
+    form.requestSubmit(button);
+  }
+}
+
 // A double click sends a form once.
 document.addEventListener("submit", (event) => {
-  if (!event.target.matches("[data-once]")) return;
-  if (event.target.dataset.sent) { event.preventDefault(); return; }
-  event.target.dataset.sent = "1";
+  const form = event.target;
+  if (!form.matches("[data-once]")) return;
+  if (form.dataset.sent) { event.preventDefault(); return; }
+  form.dataset.sent = "1";
+  if (event.submitter?.value !== "look" || form.dataset.plain) return;
+  event.preventDefault();
+  look(form, event.submitter);
 });
 window.addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("[data-sent]")) delete form.dataset.sent;

@@ -242,7 +242,8 @@ def add_to(app: FastAPI, web: Web) -> None:
         try:
             if fields.get("action") == "do":
                 job = await web.manager.post(who, "/jobs", wish)
-                return RedirectResponse(f"/jobs/{job['id']}", 303)
+                # The job of a failover stays on this node, which is not at the cluster IP any more: the overview shows the move.
+                return RedirectResponse("/" if wanted.work == "failover" else f"/jobs/{job['id']}", 303)
             plan = await web.manager.post(who, "/jobs", {**wish, "dry_run": True})
         except Problem as problem:
             found = by_field(problem.findings, names)

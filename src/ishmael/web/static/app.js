@@ -30,7 +30,7 @@ async function renew() {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
     if (answer.redirected && new URL(answer.url).pathname === "/login") { location.assign(answer.url); return; }
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const part of typing() ? ["jobbox"] : ["main", "jobbox"]) {
+    for (const part of typing() ? ["jobbox", "foot"] : ["main", "jobbox", "foot"]) {
       const now = document.getElementById(part);
       const next = page.getElementById(part);
       if (now && next && now.outerHTML !== next.outerHTML) now.replaceWith(next);
@@ -84,7 +84,8 @@ async function look(form, button) {
   const fields = new URLSearchParams(new FormData(form));
   fields.set(button.name, button.value);
   try {
-    const answer = await fetch(form.action, { method: "POST", body: fields, headers: { Accept: "text/html" } });
+    // Not form.action: a button of that name hides it.
+    const answer = await fetch(form.getAttribute("action"), { method: "POST", body: fields, headers: { Accept: "text/html" } });
     if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const part of ["main", "jobbox"]) document.getElementById(part)?.replaceWith(page.getElementById(part) ?? "");

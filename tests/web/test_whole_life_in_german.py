@@ -103,13 +103,15 @@ def test_every_page_is_shown_and_kept(page: Page, name: str) -> None:
                 page.emulate_media(color_scheme=scheme)
                 expect(page.locator("h1")).to_be_visible()
                 assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-                page.screenshot(path=SCREENS / f"{name}-{language}-{device}-{scheme}.png", full_page=True)
+                page.screenshot(
+                    path=SCREENS / f"{name}-{language}-{device}-{scheme}.jpeg", type="jpeg", quality=60, full_page=True
+                )
                 found = Axe().run(page).response["violations"] if language == "de" else []
                 assert [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")] == []
 
 
 def test_switch_and_come_back_in_german(lab: Lab, page: Page) -> None:
-    """The other node serves; the first one is brought back."""
+    """The other node serves, a form that was open goes on there with what was typed; the first node is brought back."""
     page.set_viewport_size({"width": 1280, "height": 900})
     page.emulate_media(color_scheme="light")
     page.goto(f"https://{CLUSTER}/")
@@ -117,10 +119,18 @@ def test_switch_and_come_back_in_german(lab: Lab, page: Page) -> None:
     limit_s = time.monotonic() + 30
     while not lab.status("node1")["failover_possible"] and time.monotonic() < limit_s:
         page.wait_for_timeout(200)
+    other = page.context.new_page()
+    other.goto(f"https://{CLUSTER}/services/ntp")
+    other.get_by_label("Stratum").fill("7")
     page.goto(f"https://{CLUSTER}/cluster/failover")
     page.get_by_role("button", name=_("Check"), exact=True).click()
     page.get_by_role("button", name=_(FORMS["failover"].button), exact=True).click()
     expect(page.locator("footer")).to_contain_text("node2", timeout=20000)
+    expect(other.locator("footer")).to_contain_text("node2", timeout=20000)
+    expect(other.get_by_label("Stratum")).to_have_value("7")
+    other.get_by_role("button", name=_("Check"), exact=True).click()
+    expect(other.locator(".diff")).to_contain_text("stratum")
+    other.close()
     page.goto(f"https://{CLUSTER}/cluster/re-add")
     _do(page, "re-add")
     assert lab.status("node2")["state"] == "complete"

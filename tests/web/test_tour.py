@@ -223,7 +223,7 @@ def test_notifications(page: Page) -> None:
     expect(page.get_by_text("One is set")).to_be_visible()
     assert "a secret of the lab" not in page.content()
     page.get_by_role("button", name="Send a test mail").click()
-    expect(page.get_by_role("alert")).to_contain_text("10.77.0.1:25 cannot be reached")
+    expect(page.get_by_role("alert")).to_contain_text("10.77.0.1:25 cannot be reached", timeout=30000)
     _accessible(page)
     page.get_by_label("Mail server").fill("")
     page.get_by_role("button", name="Save", exact=True).click()

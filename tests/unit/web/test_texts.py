@@ -10,14 +10,17 @@ import pytest
 
 import ishmael.web
 from ishmael.manager.appliance.kept import SERVICES
+from ishmael.manager.jobs.model import JobState
+from ishmael.manager.works.catalogue import NAMES
 from ishmael.web.cluster import FORMS
 from ishmael.web.network import FORM
-from ishmael.web.texts import Texts, catalogue, chosen
+from ishmael.web.texts import Texts, chosen
+from ishmael.words.language import catalogue
 
 TEMPLATES = Path(ishmael.web.__file__).parent / "templates"
 _MARKED = re.compile(r"""_\((["'])(.+?)\1[,)]""")
 # Words that German took over as they are.
-_THE_SAME = {"Port", "E-mail", "Gateway", "bronze", "slave", "gold", "master", "standby"}
+_THE_SAME = {"cluster", "name", "Port", "E-mail", "Gateway", "bronze", "slave", "gold", "master", "standby"}
 
 
 def _said_by_pages() -> set[str]:
@@ -157,3 +160,15 @@ def test_events_and_checks_are_german() -> None:
     outputs = {text for call in calls for text in map(_filled, call.args[:1]) if " " in text}
     assert len(kinds) > 50 and len(outputs) > 40
     assert sorted(text for text in kinds | outputs if Texts("de").translate(text) == text) == []
+
+
+def test_steps_and_states_of_jobs_are_german() -> None:
+    """What a job's page shows while it runs, by the names that the works and the journal use."""
+    works = Path(ishmael.web.__file__).parents[1] / "manager" / "works"
+    calls = [node for path in works.glob("*.py") for node in ast.walk(ast.parse(path.read_text()))
+             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Step"]  # fmt: skip
+    steps = {text for call in calls for text in map(_filled, call.args[:1]) if text}
+    assert len(steps) > 30
+    shown = steps | {str(state) for state in JobState} | set(NAMES)
+    assert sorted(text for text in shown if Texts("de").translate(text) == text) == []
+    assert sorted(name for name in NAMES if Texts("en").translate(name) == name) == []

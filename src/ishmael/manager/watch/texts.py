@@ -7,6 +7,7 @@ from typing import Any
 
 from ishmael.checks.catalogue import named
 from ishmael.manager.story import stories
+from ishmael.words.language import said
 
 KINDS: dict[str, tuple[str, str]] = {
     "became-master": ("{node} is master now", "{node} ist jetzt Master"),
@@ -79,11 +80,11 @@ def mail_text(
     for event in events:
         facts = event.get("facts") or {}
         lines.append(f"{_time(event)}  {headline(event, language)}")
-        lines.append(f"    {facts.get('output') or event.get('why')}")
+        lines.append(f"    {said(language, str(facts.get('output') or event.get('why')))}")
         advice = _advice(event, german)
         if advice:
             lines.append(f"    {'Zu tun' if german else 'What to do'}: {advice}")
-    lines += _story(events, all_events, german)
+    lines += _story(events, all_events, language)
     lines += [
         "",
         ("Stand: ishmael status, ishmael checks" if german else "How it is now: ishmael status, ishmael checks"),
@@ -110,14 +111,15 @@ def _advice(event: Mapping[str, Any], german: bool) -> str:
     return _DO.get(str(event["kind"]), ("", ""))[int(german)]
 
 
-def _story(events: Sequence[Mapping[str, Any]], all_events: Sequence[Mapping[str, Any]], german: bool) -> list[str]:
+def _story(events: Sequence[Mapping[str, Any]], all_events: Sequence[Mapping[str, Any]], language: str) -> list[str]:
     """The outage from its cause to its outcome, for each move among the events."""
+    german = language == "de"
     moves = {(e.get("at"), e.get("node")) for e in events if e["kind"] == "became-master"}
     told = [story for story in stories(all_events) if (story["at"], story["node"]) in moves]
     lines: list[str] = []
     for story in told:
-        lines += ["", "Der Ablauf (englisch, wie im Protokoll):" if german else "The story:", ""]
-        lines += [f"{_time(line)}  {line['node']}: {line['text']}" for line in story["lines"]]
+        lines += ["", "Der Ablauf:" if german else "The story:", ""]
+        lines += [f"{_time(line)}  {line['node']}: {said(language, line['text'])}" for line in story["lines"]]
         if story["unheard_ms"] is not None:
             gap = story["unheard_ms"]
             lines.append(f"Lücke: {gap} ms ohne Master." if german else f"Gap: {gap} ms without a master.")

@@ -98,7 +98,7 @@ class ApplyNetwork:
     def steps(self) -> Sequence[Step]:
         """The steps in their order."""
         return [
-            Step("keep what there is", lambda: bool(self._notes.get("kept")), self._keep),
+            Step("keep what is there", lambda: bool(self._notes.get("kept")), self._keep),
             Step("set the addresses", lambda: bool(self._notes.get("placed")), self._place, self._back),
             Step("wait until it is confirmed", lambda: self._notes.get(KEPT) is True and self._holds(), self._wait),
         ]

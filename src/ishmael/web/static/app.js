@@ -2,6 +2,7 @@
 "use strict";
 
 const SILENCE_MS = 1200;
+const RENEW_LIMIT_MS = 3000;
 const KNOCK_EVERY_MS = 300;
 const KNOCK_LIMIT_MS = 800;
 const bar = document.getElementById("connection");
@@ -9,6 +10,7 @@ let source = null;
 let heard = 0;
 let lost = false;
 let renewing = false;
+let again = false;
 
 function say(text, back) {
   bar.textContent = text;
@@ -24,18 +26,27 @@ function typing() {
 }
 
 async function renew() {
-  if (renewing) return;
+  if (renewing) { again = true; return; }
   renewing = true;
+  again = false;
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-    if (answer.redirected && new URL(answer.url).pathname === "/login") { location.assign(answer.url); return; }
+    // An answer from an address that has just moved may never come.
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(RENEW_LIMIT_MS) });
+    if (answer.redirected && new URL(answer.url).pathname === "/login") {
+      // Who is typing is asked to sign in when the form is sent, and keeps what was typed.
+      if (!typing()) location.assign(answer.url);
+      return;
+    }
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const part of typing() ? ["jobbox", "foot"] : ["main", "jobbox", "foot"]) {
       const now = document.getElementById(part);
       const next = page.getElementById(part);
       if (now && next && now.outerHTML !== next.outerHTML) now.replaceWith(next);
     }
-  } catch { /* the watch below notices */ } finally { renewing = false; }
+  } catch { /* the watch below notices */ } finally {
+    renewing = false;
+    if (again) renew();
+  }
 }
 
 function listen() {

@@ -104,7 +104,7 @@ def test_every_page_is_shown_and_kept(page: Page, name: str) -> None:
                 expect(page.locator("h1")).to_be_visible()
                 assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
                 page.screenshot(
-                    path=SCREENS / f"{name}-{language}-{device}-{scheme}.jpeg", type="jpeg", quality=60, full_page=True
+                    path=SCREENS / f"{name}-{language}-{device}-{scheme}.jpeg", type="jpeg", quality=40, full_page=True
                 )
                 found = Axe().run(page).response["violations"] if language == "de" else []
                 assert [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")] == []

@@ -32,9 +32,10 @@ async function renew() {
   try {
     // An answer from an address that has just moved may never come.
     const answer = await fetch(location.href, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(RENEW_LIMIT_MS) });
-    if (answer.redirected && new URL(answer.url).pathname === "/login") {
-      // Who is typing is asked to sign in when the form is sent, and keeps what was typed.
-      if (!typing()) location.assign(answer.url);
+    if (answer.redirected) {
+      // Who is typing is asked to sign in when the form is sent, and keeps what was typed. A page that was the answer to
+      // signing in has no address of its own to be renewed from.
+      if (new URL(answer.url).pathname === "/login" && !typing()) location.assign(answer.url);
       return;
     }
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");

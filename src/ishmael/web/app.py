@@ -123,7 +123,7 @@ class Web:
         state, lamp, box_jobs = await self._around(who) if found else ({}, None, [])
         html = self.pages.get_template(template).render(
             {
-                "_": texts.translate, "texts": texts, "languages": LANGUAGES, "path": request.url.path,
+                "_": texts.translate, "texts": texts, "languages": LANGUAGES, "path": request.url.path, "answers_form": request.method == "POST",
                 "who": who if found else None, "csrf": self.sign_in.csrf(found[0]) if found else "",
                 "status": state, "lamp": lamp, "box_jobs": box_jobs, **values,
             }

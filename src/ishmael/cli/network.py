@@ -33,7 +33,7 @@ def show_network(as_json: AsJson = False) -> None:
     for nic in found["nics"]:
         link = f"link{_speed(nic)}" if nic["carrier"] else "no link"
         print(
-            f"{nic['name']:12}{nic['mac']}  {link:18}{', '.join(nic['addresses']) or 'no address'}  ({nic['managed_by']})"
+            f"{nic['name']:12}{nic['mac']}  {link:20}{', '.join(nic['addresses']) or 'no address'}  ({nic['managed_by']})"
         )
     if found["gateway"]:
         print(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 from ishmael.manager.door.answers import Door
@@ -136,6 +137,12 @@ class MemoryNetwork:
 
     def speed_mbit(self, nic: str) -> int | None:
         return 1000
+
+    def drop(self, nic: str, address: str) -> None:
+        self.found = [
+            replace(each, addresses=tuple(a for a in each.addresses if a != address)) if each.name == nic else each
+            for each in self.found
+        ]
 
     def reconfigure(self, nics: tuple[str, ...]) -> None:
         self.reconfigured += 1

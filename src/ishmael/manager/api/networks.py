@@ -39,7 +39,7 @@ def add_to(app: FastAPI, hands: Hands, journal: Journal) -> None:
     @app.get(f"{PREFIX}/network", tags=["appliance"])
     def network() -> dict[str, Any]:
         """The interfaces, the host name, and whether new settings wait to be confirmed."""
-        return {"schema": NETWORK_SCHEMA, **_seen(hands), "waiting": _waiting_facts(journal)}
+        return {"schema": NETWORK_SCHEMA, **_seen(hands), "waiting": _waiting_facts(journal, hands)}
 
     @app.post(f"{PREFIX}/network/confirm", tags=["appliance"])
     def confirm(answer: Answer, request: Request) -> dict[str, Any]:
@@ -62,12 +62,12 @@ def _waiting(journal: Journal) -> Job | None:
     return None
 
 
-def _waiting_facts(journal: Journal) -> dict[str, Any] | None:
+def _waiting_facts(journal: Journal, hands: Hands) -> dict[str, Any] | None:
     job = _waiting(journal)
     if job is None:
         return None
-    amount = job.amount
-    return {"job": job.id, "left_s": round(CONFIRM_S) - (amount.done if amount is not None else 0)}
+    until = journal.note(job.id, "until") or ["", 0.0]
+    return {"job": job.id, "left_s": max(0, min(round(CONFIRM_S), round(until[1] - hands.clock.now_s())))}
 
 
 def _seen(hands: Hands) -> dict[str, Any]:

@@ -85,6 +85,10 @@ class KernelNetwork:
                 message = f"{' '.join(words)} failed: {words_of(done)}."
                 raise HostFault("network-not-applied", message, "See: journalctl -u systemd-networkd")
 
+    def drop(self, nic: str, address: str) -> None:
+        """ip-address(8)."""
+        run(["ip", "address", "delete", address, "dev", nic])
+
     def arp(self, nic: str, address: str, *, sender: str | None = None) -> str | None:
         """Ask who has an address: four times, 0.3 s apart."""
         target = socket.inet_aton(address)

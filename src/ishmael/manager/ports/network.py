@@ -86,6 +86,10 @@ class Network(Protocol):
         """
         ...
 
+    def drop(self, nic: str, address: str) -> None:
+        """Take an address (with prefix length) away from a NIC; nothing when it is not there."""
+        ...
+
     def arp(self, nic: str, address: str, *, sender: str | None = None) -> str | None:
         """Ask who has an address.
 

@@ -109,6 +109,9 @@ class ApplyNetwork:
         before = {path: (files.read(path), files.mode(path) or 0o644) for path in wanted}
         files.write(places.NETWORK_UNDO, kept.pack(before), 0o600)
         self._notes.put("name_before", self._hands.host.name())
+        used = (self._plan.phone_nic, self._plan.internal_nic)
+        nics = [nic for nic in self._hands.network.nics() if nic.name in used]
+        self._notes.put("addresses_before", {nic.name: list(nic.addresses) for nic in nics})
         self._notes.put("kept", True)
 
     def _place(self) -> None:
@@ -116,11 +119,20 @@ class ApplyNetwork:
         self._notes.put("until", [self._boot(), self._hands.clock.now_s() + CONFIRM_S])
         for path, file in self._files().items():
             self._hands.files.write(path, file.data, file.mode)
-        self._load(self._plan.host_name)
+        wanted = {
+            self._plan.phone_nic: [self._plan.phone_address],
+            self._plan.internal_nic: [self._plan.internal_address],
+        }
+        self._load(self._plan.host_name, wanted)
         self._notes.put("placed", True)
 
-    def _load(self, host_name: str) -> None:
+    def _load(self, host_name: str, wanted: Mapping[str, Sequence[str]]) -> None:
+        """networkd keeps what it finds on an interface, as it must for the cluster IP: what is not wanted is taken away here."""
         self._hands.network.reconfigure((self._plan.phone_nic, self._plan.internal_nic))
+        for nic in self._hands.network.nics():
+            for address in nic.addresses if nic.name in wanted else ():
+                if address not in wanted[nic.name]:
+                    self._hands.network.drop(nic.name, address)
         if host_name and host_name != self._hands.host.name():
             self._hands.host.set_name(host_name)
 
@@ -130,7 +142,7 @@ class ApplyNetwork:
             return
         for path, was in kept.unpack(raw).items():
             placing.give_back(self._hands, path, was)
-        self._load(str(self._notes.get("name_before") or ""))
+        self._load(str(self._notes.get("name_before") or ""), self._notes.get("addresses_before") or {})
         self._hands.files.remove(places.NETWORK_UNDO)
 
     def _wait(self) -> None:

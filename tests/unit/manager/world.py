@@ -121,7 +121,7 @@ class MemoryNetwork:
         self.answering = {GATEWAY: "02:aa:00:00:00:01"}
         self.switches: dict[str, str] = {}
         self.managed_by, self.reconfigured = "networkd", 0
-        self.on_reconfigure: Callable[[], None] | None = None
+        self.on_reconfigure: Callable[[], None] = lambda: None
 
     def nics(self) -> tuple[Nic, ...]:
         return tuple(self.found)
@@ -139,15 +139,12 @@ class MemoryNetwork:
         return 1000
 
     def drop(self, nic: str, address: str) -> None:
-        self.found = [
-            replace(each, addresses=tuple(a for a in each.addresses if a != address)) if each.name == nic else each
-            for each in self.found
-        ]
+        left = {each.name: tuple(a for a in each.addresses if (each.name, a) != (nic, address)) for each in self.found}
+        self.found = [replace(each, addresses=left[each.name]) for each in self.found]
 
     def reconfigure(self, nics: tuple[str, ...]) -> None:
         self.reconfigured += 1
-        if self.on_reconfigure:
-            self.on_reconfigure()
+        self.on_reconfigure()
 
     def sysctl(self, name: str) -> str:
         return self.switches.get(name, "0")

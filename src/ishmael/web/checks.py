@@ -80,6 +80,6 @@ def _minutes(text: str) -> int:
     Raises:
         Problem: it is none.
     """
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= _MINUTES_MAX):
+    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= _MINUTES_MAX):
         raise Problem(422, "bad-minutes", "The length is a number of minutes from 1 to 1440.")
     return int(text)

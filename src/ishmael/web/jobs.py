@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ishmael.web.app import Web
 
 _JOBS = 50
+_NAME_MAX = 20
 JobId = Annotated[int, Path(ge=1, le=2**53)]
 
 
@@ -42,7 +43,11 @@ def add_to(app: FastAPI, web: Web) -> None:
     async def settled(request: Request) -> Response:
         fields = await web.form(request)
         who = web.who(request)
-        chosen = sorted(int(name[4:]) for name in fields if name.startswith("job-") and name[4:].isdecimal())
+        chosen = sorted(
+            int(name[4:])
+            for name in fields
+            if name.startswith("job-") and name[4:].isdecimal() and len(name) < _NAME_MAX
+        )
         if not chosen:
             missing = Problem(422, "nothing-chosen", "No job is chosen.", "Tick the jobs that are meant.")
             return await every(request, 422, missing)

@@ -26,9 +26,9 @@ class Who:
         """May change things."""
         return self.role == "admin"
 
-    def headers(self) -> dict[str, str]:
-        """What the manager is told."""
-        return {"X-Ishmael-User": self.name, "X-Ishmael-Role": self.role}
+    def headers(self) -> dict[bytes, bytes]:
+        """What the manager is told; names may have any letters."""
+        return {b"X-Ishmael-User": self.name.encode(), b"X-Ishmael-Role": self.role.encode()}
 
 
 @dataclass(eq=False)
@@ -63,7 +63,8 @@ class Manager:
         Raises:
             Problem: the manager does not answer.
         """
-        headers = {**dict(options.pop("headers", {})), **who.headers()}
+        more = dict(options.pop("headers", {}))
+        headers = {**{name.encode(): value.encode() for name, value in more.items()}, **who.headers()}
         try:
             return await self._client.request(method, path, headers=headers, **options)
         except httpx.TransportError as error:

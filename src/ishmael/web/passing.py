@@ -56,6 +56,8 @@ def add_to(app: FastAPI, web: Web) -> None:
         who = caller(request)
         if isinstance(who, Response):
             return who
+        if path == "sign-ins" or any(segment in (".", "..") for segment in path.split("/")):
+            return _problem(404, "no-such-route", "There is no such route.")
         if path == "events/stream":
             return StreamingResponse(web.manager.stream(who), media_type="text/event-stream")
         body = await request.body()

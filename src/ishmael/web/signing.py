@@ -28,7 +28,7 @@ _YEAR_S = 365 * 86400
 
 def _own_path(path: str) -> str:
     """A path of ours to go on to; never another site's."""
-    return path if path.startswith("/") and not path.startswith(("//", "/\\", "/login", "/first")) else "/"
+    return path if path.startswith("/") and not path.startswith(("//", "/\\", "/login", "/logout", "/first")) else "/"
 
 
 async def login_page(

@@ -53,6 +53,14 @@ class Texts:
             return str(iso)
         return str(format_datetime(moment, "medium", locale=self.language))
 
+    def clock(self, iso: str) -> str:
+        """The time of day of a moment (ISO 8601, UTC) in this node's time zone, to the millisecond; the text when it is none."""
+        try:
+            moment = datetime.fromisoformat(iso).replace(tzinfo=UTC).astimezone()
+        except ValueError:
+            return iso
+        return moment.isoformat(timespec="milliseconds")[11:23]
+
     def number(self, value: float) -> str:
         """A number as it is written here."""
         return str(format_decimal(value, locale=self.language))

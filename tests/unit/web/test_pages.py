@@ -12,7 +12,7 @@ from argon2 import PasswordHasher
 from fastapi import FastAPI
 
 from ishmael.web.app import make_app
-from ishmael.web.manager import Manager
+from ishmael.web.manager import Manager, Who
 from ishmael.web.sessions import COOKIE, AccountsFile, SignIn
 from ishmael.words.accounts import Accounts, User
 
@@ -133,6 +133,26 @@ def test_what_is_too_long_is_refused(site: _Site, path: str) -> None:
     answer = site.ask("POST", path, data={"csrf": site.csrf, "name": "x" * 400_000}, cookies=cookies, headers=headers)
     assert answer.status_code == 413
     assert "too long" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/api/v1/%2e%2e/%2e%2e/metrics", "/api/v1/sign-ins", "/api/v1/users/%2E%2E/sign-ins"])
+def test_nothing_beside_the_api_is_reached(site: _Site, path: str) -> None:
+    """Dots lead nowhere, and sign-ins are told by the web process alone."""
+    answer = site.ask("POST", path, cookies=site.cookies, headers={"X-CSRF-Token": site.csrf}, json={})
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "field"), [("/jobs", {"job-" + "9" * 5000: "1"}), ("/status", {"minutes": "1" * 5000})]
+)
+def test_long_numbers_are_refused(site: _Site, path: str, field: dict[str, str]) -> None:
+    """Before they are read as numbers."""
+    assert site.ask("POST", path, cookies=site.cookies, data={"csrf": site.csrf, **field}).status_code == 503
+
+
+def test_a_user_of_any_name_may_ask() -> None:
+    """A header holds bytes; the manager reads them as UTF-8."""
+    assert httpx.Headers(Who("Jürgen", "admin").headers()).raw[0] == (b"X-Ishmael-User", "Jürgen".encode())
 
 
 def test_a_manager_that_is_down_is_said(site: _Site) -> None:

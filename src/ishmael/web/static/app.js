@@ -3,6 +3,7 @@
 
 const SILENCE_MS = 1200;
 const RENEW_LIMIT_MS = 3000;
+const LOOK_LIMIT_MS = 60000;
 const KNOCK_EVERY_MS = 300;
 const KNOCK_LIMIT_MS = 800;
 const bar = document.getElementById("connection");
@@ -21,7 +22,8 @@ function say(text, back) {
 // A form somebody is filling in is left alone.
 function typing() {
   return [...document.querySelectorAll("main input:not([type=hidden]), main textarea, main select")].some((field) =>
-    field.matches("select") ? [...field.options].some((option) => option.selected !== option.defaultSelected)
+    field.matches("[type=checkbox]") ? field.checked !== field.defaultChecked
+      : field.matches("select") ? [...field.options].some((option) => option.selected !== option.defaultSelected)
       : field.value !== field.defaultValue) || document.querySelector("main #plan, main .field.wrong, main[data-checked]") !== null;
 }
 
@@ -97,7 +99,9 @@ async function look(form, button) {
   fields.set(button.name, button.value);
   try {
     // Not form.action: a button of that name hides it.
-    const answer = await fetch(form.getAttribute("action"), { method: "POST", body: fields, headers: { Accept: "text/html" } });
+    const answer = await fetch(form.getAttribute("action"), {
+      method: "POST", body: fields, headers: { Accept: "text/html" }, signal: AbortSignal.timeout(LOOK_LIMIT_MS),
+    });
     if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const part of ["main", "jobbox"]) document.getElementById(part)?.replaceWith(page.getElementById(part) ?? "");

@@ -182,6 +182,16 @@ def by_field(findings: Iterable[Mapping[str, Any]], names: Collection[str]) -> d
     return found
 
 
+def overrides(fields: Mapping[str, str]) -> list[str]:
+    """Codes of the findings that the admin goes on in spite of, by the ticked boxes of a form."""
+    return [name.removeprefix("override-") for name in fields if name.startswith("override-")]
+
+
+def agreeable(plan: dict[str, Any]) -> dict[str, Any] | None:
+    """The plan, to be agreed to; None when something stands against it that nobody may override."""
+    return plan if all(finding["overridable"] for finding in plan["findings"]) else None
+
+
 async def shown_again(web: Web, request: Request, path: str, kept: Mapping[str, str]) -> Response | None:
     """A form as it was typed before the session ended, or None when the path is no form."""
     form = FORMS.get(path.removeprefix("/cluster/")) if path.startswith("/cluster/") else None
@@ -237,8 +247,7 @@ def add_to(app: FastAPI, web: Web) -> None:
         who = web.who(request)
         arguments = arguments_of(wanted, fields)
         names = {field.name for field in wanted.fields}
-        override = [name.removeprefix("override-") for name in fields if name.startswith("override-")]
-        wish = {"work": wanted.work, "arguments": arguments, "override": override}
+        wish = {"work": wanted.work, "arguments": arguments, "override": overrides(fields)}
         try:
             if fields.get("action") == "do":
                 job = await web.manager.post(who, "/jobs", wish)
@@ -250,8 +259,7 @@ def add_to(app: FastAPI, web: Web) -> None:
             more = {"findings": found, "problem": None if found else problem}
             return await _form_page(web, request, wanted, who, fields, **more)
         found = by_field(plan["findings"], names)
-        hard = any(not finding["overridable"] for finding in plan["findings"])
-        return await _form_page(web, request, wanted, who, fields, plan=None if hard else plan, findings=found)
+        return await _form_page(web, request, wanted, who, fields, plan=agreeable(plan), findings=found)
 
 
 def _form(work: str) -> Form:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 
-from ishmael.web.cluster import Field, Form, arguments_of, by_field
+from ishmael.web.cluster import Field, Form, agreeable, arguments_of, by_field, overrides
 from ishmael.web.manager import Problem
 
 if TYPE_CHECKING:
@@ -50,8 +50,7 @@ def add_to(app: FastAPI, web: Web) -> None:
     async def sent(request: Request) -> Response:
         fields = await web.form(request)
         who, names = web.who(request), {field.name for field in FORM.fields}
-        override = [name.removeprefix("override-") for name in fields if name.startswith("override-")]
-        wish = {"work": FORM.work, "arguments": arguments_of(FORM, fields), "override": override}
+        wish = {"work": FORM.work, "arguments": arguments_of(FORM, fields), "override": overrides(fields)}
         try:
             if fields.get("action") in ("keep", "take-back"):
                 await web.manager.post(who, "/network/confirm", {"keep": fields["action"] == "keep"})
@@ -64,8 +63,7 @@ def add_to(app: FastAPI, web: Web) -> None:
             found = by_field(problem.findings, names)
             return await page(request, values=fields, findings=found, problem=None if found else problem)
         found = by_field(plan["findings"], names)
-        hard = any(not finding["overridable"] for finding in plan["findings"])
-        return await page(request, values=fields, findings=found, plan=None if hard else plan)
+        return await page(request, values=fields, findings=found, plan=agreeable(plan))
 
 
 def proposed(seen: Mapping[str, Any]) -> dict[str, str]:

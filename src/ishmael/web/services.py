@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 
-from ishmael.web.cluster import by_field
+from ishmael.web.cluster import agreeable, by_field, overrides
 from ishmael.web.manager import Problem, Who
 from ishmael.web.people import segment
 
@@ -51,8 +51,7 @@ def add_to(app: FastAPI, web: Web) -> None:
             found = by_field(problem.findings, _names(service))
             return await form_page(request, name, findings=found, problem=None if found else problem, **kept)
         found = by_field(plan["findings"], _names(service))
-        hard = any(not finding["overridable"] for finding in plan["findings"])
-        return await form_page(request, name, plan=None if hard else plan, findings=found, **kept)
+        return await form_page(request, name, plan=agreeable(plan), findings=found, **kept)
 
 
 def _names(service: Mapping[str, Any]) -> set[str]:
@@ -84,8 +83,7 @@ def _wish(service: Mapping[str, Any], fields: Mapping[str, str], password_file: 
     arguments: dict[str, Any] = {"service": service["name"], "set": pairs}
     if password_file:
         arguments["password_file"] = password_file
-    override = [name.removeprefix("override-") for name in fields if name.startswith("override-")]
-    return {"work": "apply-service", "arguments": arguments, "override": override}
+    return {"work": "apply-service", "arguments": arguments, "override": overrides(fields)}
 
 
 async def _password(web: Web, who: Who, name: str, fields: Mapping[str, str]) -> str:

@@ -28,6 +28,20 @@ ONCE_FAILED = {
         (Strike("corosync-killed", 2, (0, 500), (0, 1)),),
         (0, 22),
     ),
+    "with a witness the nodes are cut while the master's Corosync starts": (
+        _WITNESS,
+        (Strike("corosync-killed", 1, (0, 300), (0, 1)), Strike("nodes-cut", 1, (1300, 1900), (6000, 7000))),
+        (18, 23, 31, 47),
+    ),
+    "and the new Corosync does not find the other": (
+        _WITNESS,
+        (
+            Strike("corosync-killed", 1, (0, 10), (0, 1)),
+            Strike("corosync-blocked", 2, (0, 10), (8000, 9000)),
+            Strike("nodes-cut", 1, (1300, 1900), (6000, 7000)),
+        ),
+        (0, 19, 32),
+    ),
     "a record that could not be written, of a node that is re-added": (
         _PLAIN,
         (Strike("disk-full", 1, (0, 500), (4500, 5500)),),

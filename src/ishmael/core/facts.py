@@ -66,17 +66,23 @@ def witness_counts(s: State) -> bool:
 def outvoted(s: State) -> bool:
     """Rule 1 with a witness: not quorate for ``isolation_ms``. A Corosync that is just starting has no say yet.
 
-    Without the own Corosync nothing is known of votes; a slave whose machine answers sees that this node serves.
+    Without the own Corosync, or while it starts, nothing is known of votes; a slave whose machine answers sees that this
+    node serves. One that does not answer may have been elected.
     """
     if not witness_counts(s):
         return False
-    if not s.corosync:
-        last_ms = max(s.corosync_lost_ms, s.own_address_ms, s.role_since_ms)
-        return s.corosync_lost_ms >= 0 and s.now_ms - last_ms > s.config.times.isolation_ms
     if s.quorum_lost_ms < 0:
         return False
-    since_ms = max(s.quorum_lost_ms, s.role_since_ms, s.corosync_ms + s.config.times.own_corosync_ms)
+    # The slave's machine speaks for this node only as long as nothing can be known of votes.
+    until_ms = s.corosync_ms + s.config.times.own_corosync_ms if s.corosync else s.now_ms
+    since_ms = max(s.quorum_lost_ms, s.role_since_ms, min(s.own_address_ms, until_ms))
     return s.now_ms - since_ms > s.config.times.isolation_ms
+
+
+def votes_unknown(s: State) -> bool:
+    """The own Corosync is gone; with a witness also: started so lately that it need not have found the others yet."""
+    starts = witness_counts(s) and s.now_ms - s.corosync_ms <= s.config.times.own_corosync_ms
+    return s.corosync_lost_ms >= 0 or starts
 
 
 def elected(s: State) -> bool:
@@ -171,7 +177,7 @@ def probes_needed(s: State) -> int:
 
 def suspects(s: State) -> bool:
     """The peer has not been heard for ``suspect_ms``: probe it. A master without its own Corosync looks for its slave."""
-    looking = s.role in (Role.SLAVE, Role.WAITING) or (s.role is Role.MASTER and s.corosync_lost_ms >= 0)
+    looking = s.role in (Role.SLAVE, Role.WAITING) or (s.role is Role.MASTER and votes_unknown(s))
     return looking and s.config.peer != 0 and s.now_ms - s.peer_ms >= s.config.times.suspect_ms
 
 

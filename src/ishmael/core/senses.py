@@ -171,6 +171,9 @@ def _corosync(s: State, e: ev.CorosyncChanged, out: Outbox) -> None:
     if e.up:
         out.tell("corosync-up", "", "Connected to Corosync.")
     else:
+        # What it last said of votes holds no longer; the next one's first view counts.
+        s.quorate = False
+        s.quorum_lost_ms = s.now_ms if s.quorum_lost_ms < 0 else s.quorum_lost_ms
         out.tell("corosync-lost", "11", "The connection to this node's own Corosync was lost.")
 
 

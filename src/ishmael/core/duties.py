@@ -141,8 +141,10 @@ def _probe_peer(s: State, out: Outbox) -> None:
 
 def _probe_holder(s: State, out: Outbox) -> None:
     waiting = s.role is Role.WAITING or (s.role is Role.HANDING and not s.holds)
-    # Unheard, a slave that may be fit may have taken over, and only its frames could tell (a stopped virtual machine).
-    unheard = s.record is not None and s.record.slave_fit and not facts.hears(s)
+    # Unheard or out of the group, a slave that may be fit may have taken over, and only its frames could tell (a virtual
+    # machine that was stopped with its clocks).
+    missed = not facts.hears(s) or (s.corosync and s.config.peer not in s.members)
+    unheard = s.record is not None and s.record.slave_fit and missed
     apart = facts.serving(s) and s.config.peer != 0 and not facts.hears(s)
     doubtful = facts.serving(s) and (s.paused_ms >= 0 or s.conflict_ms >= 0 or unheard or apart)
     if not (waiting or doubtful):

@@ -7,7 +7,8 @@ import hashlib
 import os
 import secrets
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from ishmael.words import places
 from ishmael.words.accounts import (
     ROLES,
     Accounts,
+    Ended,
     Token,
     User,
     accounts_from_json,
@@ -32,6 +34,8 @@ from ishmael.words.errors import Finding, RequestRefused, refusal
 MODE = 0o640
 _CODE_TRIES_MAX = 10
 _TOKEN_NAME_MAX = 64
+_ENDED_MAX = 50
+_SESSION_S_MAX = 86400
 
 
 def _now() -> str:
@@ -83,16 +87,25 @@ class AccountsBook:
             return self._write(replace(change(before), revision=before.revision + 1))
 
     def take_over(self, accounts: Accounts) -> bool:
-        """Take what the master has, if it is another; whether it was."""
+        """Take what the master has, if it is another; whether it was. Sessions that were ended here stay ended."""
         with self._lock:
             try:
                 mine = self.read()
             except RequestRefused:
                 mine = None
-            if mine == accounts:
+            merged = replace(accounts, ended=_both(accounts.ended, mine.ended if mine else ()))
+            if mine == merged:
                 return False
-            self._write(accounts)
+            self._write(merged)
             return True
+
+    def also_ended(self, ended: Sequence[Ended]) -> bool:
+        """Take over which sessions the other node knows to be ended; whether any was new."""
+        before = self.read()
+        if before is None or _both(before.ended, ended) == before.ended:
+            return False
+        self._change(lambda a: replace(a, ended=_both(a.ended, ended)))
+        return True
 
     def new_session_key(self) -> None:
         """End all sessions of everybody; also makes a damaged file readable again, without its users."""
@@ -140,6 +153,32 @@ class AccountsBook:
             RequestRefused: no such user.
         """
         self._update(name, lambda u: replace(u, generation=u.generation + 1))
+
+    def end_session(self, name: str, nonce: str, until_s: int) -> None:
+        """End one session of a user. Who ends more than can be remembered ends all of his.
+
+        Args:
+            name: the user.
+            nonce: of the session.
+            until_s: when it ends by itself, wall time, s.
+
+        Raises:
+            RequestRefused: no such user.
+        """
+        now_s = int(time.time())
+        until_s = min(until_s, now_s + _SESSION_S_MAX)
+
+        def ended(before: Accounts) -> Accounts:
+            known = [e for e in before.ended if e.until_s > now_s and e.nonce != nonce]
+            if sum(e.user == name for e in known) >= _ENDED_MAX:
+                users = tuple(replace(u, generation=u.generation + 1) if u.name == name else u for u in before.users)
+                return replace(before, users=users, ended=tuple(e for e in known if e.user != name))
+            return replace(before, ended=(*known, Ended(name, nonce, until_s)))
+
+        accounts = self.read()
+        if accounts is None or accounts.user(name) is None:
+            raise _no_such_user(name)
+        self._change(ended)
 
     def remove_user(self, name: str) -> None:
         """Remove a user; never the last admin.
@@ -240,6 +279,13 @@ class AccountsBook:
             "users": [{"name": u.name, "role": u.role, "since": u.since} for u in users],
             "tokens": [{"id": t.id, "name": t.name, "role": t.role, "since": t.since} for t in tokens],
         }
+
+
+def _both(ours: Sequence[Ended], others: Sequence[Ended]) -> tuple[Ended, ...]:
+    """What either knows, and has not ended by itself; in an order that is the same on both nodes."""
+    now_s = int(time.time())
+    fresh = {session for session in others if now_s < session.until_s <= now_s + _SESSION_S_MAX}
+    return (*ours, *sorted(fresh - set(ours), key=lambda e: e.nonce))
 
 
 def _user_findings(name: str, role: str, password: str) -> list[Finding]:

@@ -16,6 +16,7 @@ from ishmael.manager.ports.node import Peer
 from ishmael.manager.works import machine
 from ishmael.manager.works.ssh_keys import pinned
 from ishmael.words import places
+from ishmael.words.accounts import ended_from
 from ishmael.words.errors import IshmaelError
 from ishmael.words.roles import Role
 from ishmael.words.settings import Settings
@@ -90,7 +91,9 @@ class WebFollow:
         now_s = self._hands.clock.now_s()
         if self._brought[0] == mark and now_s - self._brought[1] < _AGAIN_S:
             return False
-        self._hands.node.ask(peer, "web", load)
+        answer = self._hands.node.ask(peer, "web", load)
+        # Who signed out on the slave is signed out here, too.
+        self._accounts.also_ended(ended_from(answer.get("ended") or ()))
         self._brought = (mark, now_s)
         return True
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -60,6 +60,21 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """A session that its user ended: a copy of its cookie counts no more.
+
+    Args:
+        user: whose.
+        nonce: of the session; no secret.
+        until_s: when it would have ended by itself, wall time, s; then this is forgotten.
+    """
+
+    user: str
+    nonce: str
+    until_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class Accounts:
     """All of it.
 
@@ -68,12 +83,14 @@ class Accounts:
         users: by name, sorted.
         tokens: in the order made.
         revision: raised by every change; the higher one counts when two nodes differ.
+        ended: sessions that were signed out before their time.
     """
 
     session_key: str
     users: tuple[User, ...] = ()
     tokens: tuple[Token, ...] = ()
     revision: int = 1
+    ended: tuple[Ended, ...] = ()
 
     def user(self, name: str) -> User | None:
         """The user of this name, or None."""
@@ -108,10 +125,20 @@ def _from_mapping(raw: Mapping[str, Any]) -> Accounts:
         tuple(User(**user) for user in raw["users"]),
         tuple(Token(**token) for token in raw["tokens"]),
         int(raw["revision"]),
+        ended_from(raw.get("ended", ())),
     )
     if len(bytes.fromhex(made.session_key)) != 32 or any(user.role not in ROLES for user in made.users):
         raise ValueError("a session key or a role is none")
     return made
+
+
+def ended_from(raw: Iterable[Mapping[str, Any]]) -> tuple[Ended, ...]:
+    """Ended sessions as they are written.
+
+    Raises:
+        KeyError, TypeError, ValueError: they are none.
+    """
+    return tuple(Ended(str(row["user"]), str(row["nonce"]), int(row["until_s"])) for row in raw)
 
 
 def name_objection(name: str) -> str:

@@ -41,6 +41,14 @@ class FirstUser(_Body):
     password: _Text
 
 
+class EndedSession(_Body):
+    """A session that its user ended."""
+
+    name: _Text
+    nonce: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+    until_s: Annotated[int, Field(ge=0, le=2**53)]
+
+
 class NewToken(_Body):
     """A token to be made."""
 
@@ -88,12 +96,22 @@ def add_to(app: FastAPI, prefix: str, book: AccountsBook) -> None:
         book.sign_out_everywhere(name)
         return {"name": name}
 
+    @app.post(f"{prefix}/sign-outs", tags=["users"], status_code=202)
+    def end_session(wish: EndedSession) -> dict[str, Any]:
+        """The web process tells that somebody signed out: that session ends on both nodes."""
+        book.end_session(wish.name, wish.nonce, wish.until_s)
+        return {"name": wish.name}
+
     @app.delete(f"{prefix}/users/{{name}}", tags=["users"])
     def remove(name: Name) -> dict[str, Any]:
         """Remove a user; never the last admin."""
         book.remove_user(name)
         return {"name": name}
 
+    _add_tokens(app, prefix, book)
+
+
+def _add_tokens(app: FastAPI, prefix: str, book: AccountsBook) -> None:
     @app.post(f"{prefix}/tokens", tags=["users"], status_code=201)
     def add_token(wish: NewToken) -> dict[str, Any]:
         """Make a token for a program; its secret is told once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from ishmael.manager.accounts import AccountsBook
@@ -33,5 +34,9 @@ def take(hands: Hands, arguments: Mapping[str, Any]) -> dict[str, Any]:
     accounts = accounts_from_json(arguments["accounts"]) if arguments["accounts"] else None
     changed = CertificateBook(hands.files).take_over(Pair(arguments["certificate"], arguments["key"]))
     if accounts is not None:
-        changed |= AccountsBook(hands.files).take_over(accounts)
+        book = AccountsBook(hands.files)
+        changed |= book.take_over(accounts)
+        mine = book.read()
+        ended = [asdict(session) for session in mine.ended] if mine else []
+        return {"changed": changed, "ended": ended}
     return {"changed": changed}

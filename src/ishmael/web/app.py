@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ishmael.web import checks, cluster, jobs, kept, looking, network, notifications, passing, people, services, signing
+from ishmael.web import (
+    again,
+    checks,
+    cluster,
+    jobs,
+    kept,
+    looking,
+    network,
+    notifications,
+    passing,
+    people,
+    services,
+    signing,
+)
+from ishmael.web.again import Forms, packed, path_of
+from ishmael.web.assets import Assets
 from ishmael.web.manager import Manager, Problem, Who
-from ishmael.web.requests import BodyLimit, NotSignedIn, require_own_origin, set_session
+from ishmael.web.requests import BodyLimit, NotSignedIn, require_own_origin, set_session, typed
 from ishmael.web.sessions import COOKIE, AccountsFile, Limits, Session, SignIn
 from ishmael.web.texts import COOKIE as LANGUAGE_COOKIE
 from ishmael.web.texts import LANGUAGES, Texts, chosen
@@ -25,6 +43,10 @@ from ishmael.web.texts import LANGUAGES, Texts, chosen
 _HERE = Path(__file__).parent
 NOBODY = Who("nobody", "viewer")
 _JOBS_SHOWN = 5
+_NO_PAGE = "There is no such page."
+_NO_METHOD = "This page takes nothing of this kind."
+BACKGROUND = "x-background"
+log = logging.getLogger(__name__)
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -39,27 +61,47 @@ HEADERS = {
 
 
 class SecurityHeaders:
-    """Adds the headers of OWASP ASVS 4.0.3, chapter 14.4, to every answer; pages are kept by no cache."""
+    """Adds the headers of OWASP ASVS 4.0.3, chapter 14.4, to every answer, and answers when a page has a bug.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    Pages are kept by no cache; what is named with its version is kept for good.
+
+    Args:
+        app: what is asked.
+        assets: versions of the static files.
+        bug: makes the page of a bug.
+    """
+
+    def __init__(self, app: ASGIApp, assets: Assets, bug: Callable[[Request], Response]) -> None:
+        self._app, self._assets, self._bug = app, assets, bug
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
+        begun = False
 
         async def with_headers(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 present = {name.lower() for name, _ in message["headers"]}
-                more = dict(HEADERS)
-                if not scope["path"].startswith("/static/"):
-                    more["Cache-Control"] = "no-store"
+                more = HEADERS | {
+                    "Cache-Control": self._assets.cache(scope["path"], scope["query_string"].decode("latin-1"))
+                }
                 message["headers"] = [
                     *message["headers"],
                     *((n.lower().encode(), v.encode()) for n, v in more.items() if n.lower().encode() not in present),
                 ]
             await send(message)
 
-        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            await self._app(scope, receive, with_headers)
+        except Exception:
+            if begun:
+                raise
+            log.exception("%s %s", scope["method"], scope["path"])
+            await self._bug(Request(scope))(scope, receive, with_headers)
 
 
 @dataclass
@@ -71,12 +113,16 @@ class Web:
         sign_in: checks who asks.
         limits: slows down guessing.
         pages: the templates.
+        assets: the static files.
+        forms: what can be shown again with what was typed.
     """
 
     manager: Manager
     sign_in: SignIn
     limits: Limits
     pages: Environment
+    assets: Assets
+    forms: Forms = field(default_factory=Forms)
 
     def texts(self, request: Request) -> Texts:
         """The reader's language."""
@@ -108,6 +154,7 @@ class Web:
         raw = await request.form()
         fields = {name: value for name, value in raw.items() if isinstance(value, str)}
         require_own_origin(request)
+        request.state.fields = typed(fields)
         found = self.session(request)
         if found is None:
             raise NotSignedIn(fields)
@@ -123,15 +170,31 @@ class Web:
         state, lamp, box_jobs = await self._around(who) if found else ({}, None, [])
         html = self.pages.get_template(template).render(
             {
-                "_": texts.translate, "texts": texts, "languages": LANGUAGES, "path": request.url.path, "answers_form": request.method == "POST",
+                "_": texts.translate, "texts": texts, "languages": LANGUAGES, "path": path_of(request),
+                "asset": self.assets.url, "answers_form": request.method == "POST",
                 "who": who if found else None, "csrf": self.sign_in.csrf(found[0]) if found else "",
                 "status": state, "lamp": lamp, "box_jobs": box_jobs, **values,
             }
         )  # fmt: skip
         response = HTMLResponse(html, status)
-        if found and (renewed := self.sign_in.renewed(found[0])):
+        # A page that renews itself keeps nobody signed in.
+        by_hand = BACKGROUND not in request.headers
+        if found and by_hand and (renewed := self.sign_in.renewed(found[0])):
             set_session(response, self.sign_in.cookie(renewed))
         return response
+
+    async def failed(self, request: Request, problem: Problem) -> HTMLResponse:
+        """The page of a problem; what was typed waits in it until the form can be shown."""
+        path, fields = path_of(request), getattr(request.state, "fields", {})
+        kept = packed(fields) if self.session(request) and self.forms.known(path) else ""
+        return await self.page(request, "error.html", max(problem.status, 400), error=problem, kept=kept)
+
+    def bug(self, request: Request) -> HTMLResponse:
+        """A plain page that needs nothing else to work."""
+        texts = self.texts(request)
+        return HTMLResponse(
+            self.pages.get_template("bug.html").render(_=texts.translate, texts=texts, asset=self.assets.url), 500
+        )
 
     async def _around(self, who: Who) -> tuple[Mapping[str, Any], Mapping[str, Any], list[Mapping[str, Any]]]:
         try:
@@ -158,13 +221,27 @@ def make_app(manager: Manager, accounts: AccountsFile) -> FastAPI:
         loader=FileSystemLoader(_HERE / "templates"), autoescape=select_autoescape(),
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    web = Web(manager, SignIn(accounts), Limits(), pages)
+    assets = Assets(_HERE / "static")
+    web = Web(manager, SignIn(accounts), Limits(), pages, assets)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
-    for room in (signing, looking, checks, cluster, jobs, kept, network, notifications, services, people, passing):
+    for room in (
+        signing,
+        looking,
+        checks,
+        cluster,
+        jobs,
+        kept,
+        network,
+        notifications,
+        services,
+        people,
+        passing,
+        again,
+    ):
         room.add_to(app, web)
     _add_errors(app, web)
     app.add_middleware(BodyLimit)
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(SecurityHeaders, assets=assets, bug=web.bug)
     return app
 
 
@@ -173,13 +250,22 @@ def _add_errors(app: FastAPI, web: Web) -> None:
     async def not_signed_in(request: Request, error: NotSignedIn) -> Response:
         if request.method == "GET":
             return RedirectResponse(f"/login?next={request.url.path}", 303)
-        return await signing.login_page(web, request, 401, next_path=request.url.path, kept=error.kept, expired=True)
+        return await signing.login_page(web, request, 401, next_path=path_of(request), kept=error.kept, expired=True)
 
     @app.exception_handler(Problem)
     async def problem(request: Request, error: Problem) -> Response:
-        return await web.page(request, "error.html", max(error.status, 400), error=error)
+        return await web.failed(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    async def nothing_there(request: Request, _error: RequestValidationError) -> Response:
+        return await web.failed(request, Problem(404, "page", _NO_PAGE))
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
-        known = Problem(error.status_code, "page", str(error.detail))
-        return await web.page(request, "error.html", error.status_code, error=known)
+        # Without words of our own it is the framework that refuses.
+        said = {404: _NO_PAGE, 405: _NO_METHOD} if error.detail == HTTPStatus(error.status_code).phrase else {}
+        answer = await web.failed(
+            request, Problem(error.status_code, "page", said.get(error.status_code, str(error.detail)))
+        )
+        answer.headers.update(error.headers or {})
+        return answer

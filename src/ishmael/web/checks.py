@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from ishmael.web.manager import Problem
+from ishmael.web.manager import Problem, Who
 from ishmael.web.people import segment
 
 if TYPE_CHECKING:
@@ -28,6 +29,30 @@ def add_to(app: FastAPI, web: Web) -> None:
             maintenance=seen["maintenance"], **shown,
         )  # fmt: skip
 
+    async def window_again(request: Request, fields: Mapping[str, str]) -> Response:
+        return await every(request, minutes=fields.get("minutes", ""), why=fields.get("why", ""))
+
+    web.forms.add("/status", window_again)
+
+    @app.get("/status")
+    async def service_status(request: Request) -> Response:
+        return await every(request)
+
+    @app.post("/status")
+    async def maintenance(request: Request) -> Response:
+        fields = await web.form(request)
+        try:
+            await set_window(web, web.who(request), fields)
+        except Problem as problem:
+            return await every(
+                request, 422, problem=problem, minutes=fields.get("minutes", ""), why=fields.get("why", "")
+            )
+        return RedirectResponse("/status", 303)
+
+    _add_one(app, web)
+
+
+def _add_one(app: FastAPI, web: Web) -> None:
     async def one(request: Request, node: str, check_id: str, status: int = 200, **more: Any) -> Response:
         who = web.who(request)
         rows = (await web.manager.get(who, "/checks"))["checks"]
@@ -39,22 +64,10 @@ def add_to(app: FastAPI, web: Web) -> None:
         shown = {"problem": None, "why": "", **more}
         return await web.page(request, "check.html", status, check=row, here=here, history=told[::-1], **shown)
 
-    @app.get("/status")
-    async def service_status(request: Request) -> Response:
-        return await every(request)
+    async def again(request: Request, fields: Mapping[str, str], node: str, check_id: str) -> Response:
+        return await one(request, node, check_id, why=fields.get("why", ""))
 
-    @app.post("/status")
-    async def maintenance(request: Request) -> Response:
-        fields = await web.form(request)
-        who, minutes, why = web.who(request), fields.get("minutes", "").strip(), fields.get("why", "").strip()
-        try:
-            if fields.get("action") == "end":
-                await web.manager.delete(who, "/maintenance")
-            else:
-                await web.manager.post(who, "/maintenance", {"minutes": _minutes(minutes), "why": why})
-        except Problem as problem:
-            return await every(request, 422, problem=problem, minutes=minutes, why=why)
-        return RedirectResponse("/status", 303)
+    web.forms.add("/status/{node}/{check_id}", again)
 
     @app.get("/status/{node}/{check_id}")
     async def shown(request: Request, node: str, check_id: str) -> Response:
@@ -72,6 +85,19 @@ def add_to(app: FastAPI, web: Web) -> None:
         except Problem as problem:
             return await one(request, node, check_id, 422, problem=problem, why=why)
         return RedirectResponse(request.url.path, 303)
+
+
+async def set_window(web: Web, who: Who, fields: Mapping[str, str]) -> None:
+    """Begin the maintenance window of this node, or end it.
+
+    Raises:
+        Problem: the length is none, or as the manager says.
+    """
+    if fields.get("action") == "end":
+        await web.manager.delete(who, "/maintenance")
+        return
+    minutes, why = _minutes(fields.get("minutes", "").strip()), fields.get("why", "").strip()
+    await web.manager.post(who, "/maintenance", {"minutes": minutes, "why": why})
 
 
 def _minutes(text: str) -> int:

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
+from ishmael.web import checks
 from ishmael.web.manager import Problem, Who
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Form:
     grave: bool = False
 
 
+_NUMBER_MAX = 16
 _NAME = Field("name", "Host name of the slave", "As `hostname` says there.", example="pbx2")
 _PHONE_IP = Field("phone_ip", "Its address on the telephone network", example="192.168.1.12")
 _INTERNAL_IP = Field("internal_ip", "Its address on the internal network", "At the direct cable.", example="10.255.0.2")
@@ -192,13 +194,24 @@ def agreeable(plan: dict[str, Any]) -> dict[str, Any] | None:
     return plan if all(finding["overridable"] for finding in plan["findings"]) else None
 
 
-async def shown_again(web: Web, request: Request, path: str, kept: Mapping[str, str]) -> Response | None:
-    """A form as it was typed before the session ended, or None when the path is no form."""
-    form = FORMS.get(path.removeprefix("/cluster/")) if path.startswith("/cluster/") else None
-    found = web.session(request)
-    if form is None or found is None:
-        return None
-    return await _form_page(web, request, form, found[1], kept)
+async def failed_job(web: Web, who: Who, number: str, work: str) -> Mapping[str, Any]:
+    """The arguments of a job that is tried again; none when it is no job of this work."""
+    if not (number.isascii() and number.isdecimal() and len(number) < _NUMBER_MAX):
+        return {}
+    job = await web.manager.get(who, f"/jobs/{number}")
+    return dict(job["arguments"]) if job["work"] == work else {}
+
+
+def tried_again(form: Form, arguments: Mapping[str, Any]) -> dict[str, str]:
+    """The fields of a form as a job had them; the manager never shows the secret of a join code."""
+    values = {}
+    for field in form.fields:
+        value = arguments.get(field.name)
+        if isinstance(value, list):
+            values[field.name] = "\n".join(map(str, value))
+        elif value and not str(value).endswith("..."):
+            values[field.name] = str(value)
+    return values
 
 
 def _remembered(form: Form, status: Mapping[str, Any]) -> dict[str, str]:
@@ -215,13 +228,34 @@ def _remembered(form: Form, status: Mapping[str, Any]) -> dict[str, str]:
 def add_to(app: FastAPI, web: Web) -> None:
     """Add the routes."""
 
+    async def overview(request: Request, status: int = 200, **more: Any) -> Response:
+        who = web.who(request)
+        seen = await web.manager.get(who, "/status")
+        key = (await web.manager.get(who, "/cluster-key"))["public_key"]
+        window = await web.manager.get(who, "/maintenance")
+        shown = {"problem": None, "minutes": "60", "why": "", **more}
+        works = [FORMS[name] for name in proposed(seen)]
+        return await web.page(request, "cluster.html", status, works=works, key=key, maintenance=window, **shown)
+
+    async def window_again(request: Request, fields: Mapping[str, str]) -> Response:
+        return await overview(request, minutes=fields.get("minutes", ""), why=fields.get("why", ""))
+
+    web.forms.add("/cluster", window_again)
+
     @app.get("/cluster")
     async def management(request: Request) -> Response:
-        who = web.who(request)
-        status = await web.manager.get(who, "/status")
-        key = (await web.manager.get(who, "/cluster-key"))["public_key"]
-        works = [FORMS[name] for name in proposed(status)]
-        return await web.page(request, "cluster.html", works=works, key=key)
+        return await overview(request)
+
+    @app.post("/cluster")
+    async def maintenance(request: Request) -> Response:
+        fields = await web.form(request)
+        try:
+            await checks.set_window(web, web.who(request), fields)
+        except Problem as problem:
+            return await overview(
+                request, 422, problem=problem, minutes=fields.get("minutes", ""), why=fields.get("why", "")
+            )
+        return RedirectResponse("/cluster", 303)
 
     @app.get("/join-code")
     async def not_yet(request: Request) -> Response:
@@ -234,10 +268,20 @@ def add_to(app: FastAPI, web: Web) -> None:
         code = (await web.manager.post(web.who(request), "/join-code", {}))["join_code"]
         return await web.page(request, "join.html", code=code)
 
+    _add_forms(app, web)
+
+
+def _add_forms(app: FastAPI, web: Web) -> None:
+    async def again(request: Request, fields: Mapping[str, str], work: str) -> Response:
+        return await _form_page(web, request, _form(work), web.who(request), fields)
+
+    web.forms.add("/cluster/{work}", again)
+
     @app.get("/cluster/{work}")
-    async def form(request: Request, work: str) -> Response:
+    async def form(request: Request, work: str, job: str = "") -> Response:
         who, wanted = web.who(request), _form(work)
         values = _remembered(wanted, await web.manager.get(who, "/status"))
+        values |= tried_again(wanted, await failed_job(web, who, job, work))
         return await _form_page(web, request, wanted, who, values)
 
     @app.post("/cluster/{work}")

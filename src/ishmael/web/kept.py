@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
@@ -21,6 +22,11 @@ def add_to(app: FastAPI, web: Web) -> None:
         found = await web.manager.get(web.who(request), f"/salvage/{segment(find_id)}")
         shown = {"problem": None, "directory": "", "done": "", **more}
         return await web.page(request, "find.html", status, find=found, **shown)
+
+    async def again(request: Request, fields: Mapping[str, str], find_id: str) -> Response:
+        return await page(request, find_id, directory=fields.get("directory", ""))
+
+    web.forms.add("/salvage/{find_id}", again)
 
     @app.get("/salvage")
     async def listed(request: Request) -> Response:

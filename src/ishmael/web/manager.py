@@ -109,6 +109,8 @@ class Manager:
         timeout = httpx.Timeout(_LIMIT_S, read=None)
         try:
             async with self._client.stream("GET", "/events/stream", headers=who.headers(), timeout=timeout) as answer:
+                if not answer.is_success:
+                    return
                 async for piece in answer.aiter_raw():
                     yield piece
         except httpx.TransportError:

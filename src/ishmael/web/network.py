@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 
-from ishmael.web.cluster import Field, Form, agreeable, arguments_of, by_field, overrides
+from ishmael.web.cluster import Field, Form, agreeable, arguments_of, by_field, failed_job, overrides, tried_again
 from ishmael.web.manager import Problem
 
 if TYPE_CHECKING:
@@ -42,9 +42,15 @@ def add_to(app: FastAPI, web: Web) -> None:
         shown: dict[str, Any] = {"plan": None, "findings": {}, "problem": None, **more}
         return await web.page(request, "network.html", status, form=FORM, seen=seen, values=values, **shown)
 
+    async def again(request: Request, fields: Mapping[str, str]) -> Response:
+        return await page(request, values=fields)
+
+    web.forms.add("/network", again)
+
     @app.get("/network")
-    async def form(request: Request) -> Response:
-        return await page(request)
+    async def form(request: Request, job: str = "") -> Response:
+        tried = await failed_job(web, web.who(request), job, FORM.work)
+        return await page(request, values=tried_again(FORM, tried))
 
     @app.post("/network")
     async def sent(request: Request) -> Response:

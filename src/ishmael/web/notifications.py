@@ -29,6 +29,11 @@ def add_to(app: FastAPI, web: Web) -> None:
         has_password = bool(monitoring["mail"]["password"])
         return await web.page(request, "notifications.html", status, report=report, has_password=has_password, **given)
 
+    async def again(request: Request, fields: Mapping[str, str]) -> Response:
+        return await page(request, values={**fields, "password": ""})
+
+    web.forms.add("/notifications", again)
+
     @app.get("/notifications")
     async def shown(request: Request) -> Response:
         return await page(request)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
     from ishmael.web.app import Web
 
 _BEAT_S = 0.5
+_AGAIN_S = 1.0
+_BEAT = b"event: beat\ndata: 1\n\n"
+# What the manager said last may have been cut off.
+_LOOK = b"\n\nevent: status\ndata: null\n\n"
+_ENDED = b"\n\nevent: ended\ndata: 1\n\n"
 _METHODS = ["GET", "POST", "PUT", "DELETE"]
 _PASSED = ("content-type",)
 
@@ -35,7 +42,7 @@ def add_to(app: FastAPI, web: Web) -> None:
         """By token; or by session, and then changes need the CSRF token, too."""
         kind, _, secret = request.headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
-            key = f"from:{request.client.host if request.client else ''}"
+            key = f"token-from:{request.client.host if request.client else ''}"
             if web.limits.wait_s(key):
                 return _problem(429, "too-many-tries", "Too many wrong tokens came from here.", "Wait a while.")
             who = web.sign_in.by_token(secret.strip())
@@ -56,10 +63,11 @@ def add_to(app: FastAPI, web: Web) -> None:
         who = caller(request)
         if isinstance(who, Response):
             return who
-        if path == "sign-ins" or any(segment in (".", "..") for segment in path.split("/")):
+        if path in ("sign-ins", "sign-outs") or any(segment in (".", "..") for segment in path.split("/")):
             return _problem(404, "no-such-route", "There is no such route.")
         if path == "events/stream":
-            return StreamingResponse(web.manager.stream(who), media_type="text/event-stream")
+            still = partial(_same, web, request, who)
+            return StreamingResponse(watched(web.manager.stream(who), still), media_type="text/event-stream")
         body = await request.body()
         headers = {name: request.headers[name] for name in _PASSED if name in request.headers}
         try:
@@ -75,13 +83,19 @@ def add_to(app: FastAPI, web: Web) -> None:
             return _problem(503, problem.code, problem.message, problem.hint)
         return Response(answer.content, answer.status_code, media_type=answer.headers.get("content-type"))
 
+    _add_live(app, web)
+
+
+def _add_live(app: FastAPI, web: Web) -> None:
     @app.get("/live")
     async def live(request: Request) -> Response:
         """What changes, for open pages; a beat twice a second, so that a page soon sees that nobody serves it."""
         found = web.session(request)
         if found is None:
             return _problem(401, "not-signed-in", "Nobody is signed in.")
-        return StreamingResponse(_beating(web.manager.stream(found[1])), media_type="text/event-stream")
+        pieces = lasting(lambda: web.manager.stream(found[1]))
+        still = partial(_same, web, request, found[1])
+        return StreamingResponse(watched(pieces, still, _BEAT, _ENDED), media_type="text/event-stream")
 
     @app.get("/healthz")
     async def alive() -> JSONResponse:
@@ -89,14 +103,53 @@ def add_to(app: FastAPI, web: Web) -> None:
         return JSONResponse({"ok": True})
 
 
-async def _beating(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The pieces as they come, and a beat whenever nothing came for a while; ends when they do."""
+def _same(web: Web, request: Request, who: Who) -> bool:
+    """Who asked is still signed in, or the token is still one, and may still do the same."""
+    kind, _, secret = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return web.sign_in.by_token(secret.strip()) == who
+    found = web.session(request)
+    return found is not None and found[1] == who
+
+
+async def lasting(begin: Callable[[], AsyncIterator[bytes]]) -> AsyncIterator[bytes]:
+    """What the manager tells; when it goes away, and when it is back, pages are told to look."""
+    while True:
+        heard = False
+        async for piece in begin():
+            heard = True
+            yield piece
+        if heard:
+            yield _LOOK
+        await asyncio.sleep(_AGAIN_S)
+
+
+async def watched(
+    pieces: AsyncIterator[bytes], still: Callable[[], bool], beat: bytes = b"", last: bytes = b""
+) -> AsyncIterator[bytes]:
+    """The pieces as they come, and a beat whenever nothing came for a while; ends when they do, or nobody may hear them.
+
+    Args:
+        pieces: what comes.
+        still: looked at twice a second: the session or the token counts.
+        beat: empty for none.
+        last: what is said when it does not count any more.
+    """
     coming = asyncio.ensure_future(anext(pieces, None))
+    seen = 0.0
     try:
         while True:
             done, _ = await asyncio.wait({coming}, timeout=_BEAT_S)
+            now = time.monotonic()
+            if not done or now - seen >= _BEAT_S:
+                seen = now
+                if not still():
+                    if last:
+                        yield last
+                    return
             if not done:
-                yield b"event: beat\ndata: 1\n\n"
+                if beat:
+                    yield beat
                 continue
             piece = coming.result()
             if piece is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
@@ -20,6 +21,11 @@ def add_to(app: FastAPI, web: Web) -> None:
         listed = await web.manager.get(web.who(request), "/users")
         shown = {"problem": None, "findings": {}, "values": {}, "made": None, "said": "", **more}
         return await web.page(request, "users.html", status, listed=listed, **shown)
+
+    async def again(request: Request, fields: Mapping[str, str]) -> Response:
+        return await page(request, values=fields)
+
+    web.forms.add("/users", again)
 
     @app.get("/users")
     async def users(request: Request) -> Response:

@@ -12,7 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ishmael.web.sessions import COOKIE
 
-_BODY_MAX = 300_000
+_BODY_MAX = 140_000
+# What was typed before comes along with signing in; programs may say more than forms.
+_LONGER = {"/login": 320_000, "/again": 320_000, "/language": 320_000}
+_API_MAX = 300_000
 _DRAINED_MAX = 8_000_000
 
 
@@ -28,13 +31,14 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
-        seen = 0
+        path = scope.get("path", "")
+        most, seen = _API_MAX if path.startswith("/api/") else _LONGER.get(path, _BODY_MAX), 0
 
         async def counted() -> Message:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > _BODY_MAX:
+            if seen > most:
                 while message.get("more_body") and seen <= _DRAINED_MAX:
                     message = await receive()
                     seen += len(message.get("body", b""))
@@ -53,7 +57,12 @@ class NotSignedIn(Exception):
 
     def __init__(self, kept: Mapping[str, str] | None = None) -> None:
         super().__init__()
-        self.kept = {name: value for name, value in (kept or {}).items() if name not in ("csrf", "password")}
+        self.kept = typed(kept or {})
+
+
+def typed(fields: Mapping[str, str]) -> dict[str, str]:
+    """What may be shown again: never a password."""
+    return {name: value for name, value in fields.items() if name not in ("csrf", "password")}
 
 
 def set_session(response: Response, cookie: str) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 
-from ishmael.web.cluster import agreeable, by_field, overrides
+from ishmael.web.cluster import agreeable, by_field, failed_job, overrides
 from ishmael.web.manager import Problem, Who
 from ishmael.web.people import segment
 
@@ -21,7 +21,7 @@ def add_to(app: FastAPI, web: Web) -> None:
 
     async def form_page(request: Request, name: str, status: int = 200, **more: Any) -> Response:
         service = await web.manager.get(web.who(request), f"/services/{segment(name)}")
-        values = more.pop("values", None) or shown(service)
+        values = more.pop("values", None) or shown(service) | tried_again(service, more.pop("pairs", ()))
         given: dict[str, Any] = {"plan": None, "findings": {}, "problem": None, "password_file": "", **more}
         return await web.page(request, "service.html", status, service=service, values=values, **given)
 
@@ -30,9 +30,15 @@ def add_to(app: FastAPI, web: Web) -> None:
         found = await web.manager.get(web.who(request), "/services")
         return await web.page(request, "services.html", services=found["services"])
 
+    async def again(request: Request, fields: Mapping[str, str], name: str) -> Response:
+        return await form_page(request, name, values=fields, password_file=fields.get("password_file", ""))
+
+    web.forms.add("/services/{name}", again)
+
     @app.get("/services/{name}")
-    async def form(request: Request, name: str) -> Response:
-        return await form_page(request, name)
+    async def form(request: Request, name: str, job: str = "") -> Response:
+        tried = await failed_job(web, web.who(request), job, "apply-service")
+        return await form_page(request, name, pairs=tried.get("set", ()) if tried.get("service") == name else ())
 
     @app.post("/services/{name}")
     async def sent(request: Request, name: str) -> Response:
@@ -68,6 +74,21 @@ def shown(service: Mapping[str, Any]) -> dict[str, str]:
             values[name] = "\n".join(map(str, value))
         else:
             values[name] = str(value)
+    return values
+
+
+def tried_again(service: Mapping[str, Any], pairs: Iterable[str]) -> dict[str, str]:
+    """The fields as a job had them (``name=value``), as texts of a form."""
+    given = dict(pair.partition("=")[::2] for pair in pairs)
+    values = {}
+    for field in service["fields"]:
+        text = given.get(field["name"])
+        if text is None:
+            continue
+        if isinstance(field["default"], bool):
+            values[field["name"]] = "true" if text == "true" else ""
+        else:
+            values[field["name"]] = text.replace(",", "\n") if isinstance(field["default"], list) else text
     return values
 
 

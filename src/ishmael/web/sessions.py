@@ -1,11 +1,13 @@
 """Signing in: accounts as the manager wrote them, sessions that any node of the cluster can check, tokens, limits.
 
 A session is a signed cookie; no node keeps a list of them. So it outlives a failover, and ends by time, by a new
-password, by "sign out everywhere", and by a reset, which changes the key.
+password, by "sign out everywhere", and by a reset, which changes the key. Who signs out is listed among the accounts, on
+both nodes, until the session would have ended by itself: a copy of the cookie counts no more.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -13,6 +15,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,7 +35,9 @@ _COOKIE_MAX = 1024
 _FAILURES_MAX = 5
 _LOCK_S = 60
 _LOCK_S_MAX = 900
+_FORGOTTEN_S = 900
 _KEPT_MAX = 4096
+_NEVER = (0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +81,22 @@ class AccountsFile:
 class Limits:
     """Slows down guessing: after five failures a name, and an address, must wait, each time twice as long.
 
+    Tries are counted before they are judged, so that many at once are not free; they are forgotten a quarter of an hour
+    after the last one, or after the wait that followed.
+
     Args:
         clock: seconds that only go forward.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._failed: dict[str, tuple[int, float]] = {}
+        # How often, until when to wait, when to forget.
+        self._failed: dict[str, tuple[int, float, float]] = {}
 
     def wait_s(self, *keys: str) -> int:
         """How long these must wait yet, in seconds; 0 when they need not."""
         now = self._clock()
-        return max(0, *(round(self._failed.get(key, (0, 0.0))[1] - now + 0.5) for key in keys))
+        return max(0, *(round(self._failed.get(key, _NEVER)[1] - now + 0.5) for key in keys))
 
     def failed(self, *keys: str) -> None:
         """One more failure."""
@@ -95,15 +104,25 @@ class Limits:
         if len(self._failed) > _KEPT_MAX:
             self._failed = {key: value for key, value in self._failed.items() if value[1] > now}
         for key in keys:
-            count = self._failed.get(key, (0, 0.0))[0] + 1
+            count, _, forgotten = self._failed.get(key, _NEVER)
+            count = count + 1 if now < forgotten else 1
             over = count - _FAILURES_MAX
             until = now + min(_LOCK_S * 2 ** min(over, 8), _LOCK_S_MAX) if over >= 0 else 0.0
-            self._failed[key] = (count, until)
+            self._failed[key] = (count, until, max(now, until) + _FORGOTTEN_S)
 
     def succeeded(self, *keys: str) -> None:
         """Forget the failures."""
         for key in keys:
             self._failed.pop(key, None)
+
+    def was_none(self, *keys: str) -> None:
+        """What was counted last was no failure after all; those before it still count."""
+        for key in keys:
+            count, _, forgotten = self._failed.get(key, _NEVER)
+            if count > 1:
+                self._failed[key] = (count - 1, 0.0, forgotten)
+            else:
+                self._failed.pop(key, None)
 
 
 class SignIn:
@@ -119,11 +138,19 @@ class SignIn:
         self._hasher = PasswordHasher()
         # Checked for a name that does not exist, so that it takes as long as for one that does.
         self._nobody = self._hasher.hash(secrets.token_hex(16))
+        # Ended here, until the manager has written it down.
+        self._ended: dict[str, int] = {}
+        # One at a time: a hash takes tens of milliseconds and 64 MB.
+        self._hashing = ThreadPoolExecutor(1, "argon2")
 
     def has_users(self) -> bool:
         """Somebody can sign in."""
         accounts = self._accounts.now()
         return accounts is not None and bool(accounts.users)
+
+    async def checked(self, name: str, password: str) -> Session | None:
+        """As ``by_password``, while everybody else is served."""
+        return await asyncio.get_running_loop().run_in_executor(self._hashing, self.by_password, name, password)
 
     def by_password(self, name: str, password: str) -> Session | None:
         """A fresh session, or None."""
@@ -156,7 +183,15 @@ class SignIn:
         user = accounts.user(session.user)
         if user is None or not self._counts(session, user):
             return None
+        if session.nonce in self._ended or any(ended.nonce == session.nonce for ended in accounts.ended):
+            return None
         return session, Who(user.name, user.role)
+
+    def end(self, session: Session) -> int:
+        """End a session in this process; returns when it would have ended by itself, wall time, s."""
+        now, until_s = self._clock(), session.begun_s + LIFE_S
+        self._ended = {nonce: until for nonce, until in self._ended.items() if until > now} | {session.nonce: until_s}
+        return until_s
 
     def _counts(self, session: Session, user: User) -> bool:
         now = self._clock()

@@ -43,6 +43,15 @@ class Texts:
             (row.get(f"{name}_de") if self.language == "de" else "") or self._translated(str(row.get(name) or ""))
         )
 
+    def unit_state(self, state: str) -> str:
+        """How a unit of systemd is (``active (running)``), in words; what is seldom stays in brackets as systemd says it."""
+        known = self._translated(state)
+        main, _, detail = state.partition(" (")
+        words = self._translated(main)
+        if known != state or words == main:
+            return known
+        return f"{words} ({detail}" if detail else words
+
     def time(self, iso: str | None) -> str:
         """A moment (ISO 8601, UTC) as date and time of this node's time zone; the text itself when it is none."""
         if not iso:

@@ -144,3 +144,34 @@ def test_guessing_gets_slower() -> None:
     limits.failed("name:anna")
     limits.succeeded("name:anna")
     assert limits.wait_s("name:anna") == 0
+
+
+def test_failures_are_forgotten() -> None:
+    """A quarter of an hour after the last one, or after the wait that followed."""
+    now = [0.0]
+    limits = Limits(lambda: now[0])
+    for _ in range(4):
+        limits.failed("name:anna")
+    now[0] += 901
+    limits.failed("name:anna")
+    assert limits.wait_s("name:anna") == 0
+    for _ in range(4):
+        limits.failed("name:anna")
+    assert limits.wait_s("name:anna") == 60
+    now[0] += 60 + 899
+    limits.failed("name:anna")
+    assert limits.wait_s("name:anna") == 120
+    now[0] += 120 + 901
+    limits.failed("name:anna")
+    assert limits.wait_s("name:anna") == 0
+
+
+def test_what_was_no_failure() -> None:
+    """It is taken back; those before it still count."""
+    limits = Limits(lambda: 0.0)
+    for _ in range(5):
+        limits.failed("from:1")
+    limits.was_none("from:1")
+    assert limits.wait_s("from:1") == 0
+    limits.failed("from:1")
+    assert limits.wait_s("from:1") == 60

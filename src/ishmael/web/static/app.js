@@ -6,12 +6,14 @@ const RENEW_LIMIT_MS = 3000;
 const LOOK_LIMIT_MS = 60000;
 const KNOCK_EVERY_MS = 300;
 const KNOCK_LIMIT_MS = 800;
+const RESUME_MS = 1000;
 const bar = document.getElementById("connection");
 let source = null;
 let heard = 0;
 let lost = false;
 let renewing = false;
 let again = false;
+let ended = false;
 
 function say(text, back) {
   bar.textContent = text;
@@ -20,31 +22,55 @@ function say(text, back) {
 }
 
 // A form somebody is filling in is left alone.
-function typing() {
-  return [...document.querySelectorAll("main input:not([type=hidden]), main textarea, main select")].some((field) =>
+function changed(within) {
+  return [...within.querySelectorAll("input:not([type=hidden]), textarea, select")].some((field) =>
     field.matches("[type=checkbox]") ? field.checked !== field.defaultChecked
-      : field.matches("select") ? [...field.options].some((option) => option.selected !== option.defaultSelected)
-      : field.value !== field.defaultValue) || document.querySelector("main #plan, main .field.wrong, main[data-checked]") !== null;
+      : field.matches("select") ? field.value !== ([...field.options].find((option) => option.defaultSelected) ?? field.options[0])?.value
+      : field.value !== field.defaultValue);
+}
+function typing() {
+  return changed(document.getElementById("main")) || document.querySelector("main #plan, main .field.wrong, main[data-checked]") !== null;
+}
+
+// Changes a page into what it is now. What stays the same stays the same element: focus, scrolling and what is selected, too.
+function become(now, next) {
+  if (now.isEqualNode(next)) return;
+  if (now.nodeType !== Node.ELEMENT_NODE || now.nodeName !== next.nodeName) { now.replaceWith(next); return; }
+  for (const { name } of [...now.attributes]) if (!next.hasAttribute(name)) now.removeAttribute(name);
+  for (const { name, value } of next.attributes) if (now.getAttribute(name) !== value) now.setAttribute(name, value);
+  const old = [...now.childNodes], fresh = [...next.childNodes];
+  // What was put in between or taken out moves nothing that follows.
+  while (old.length && fresh.length && old[0].isEqualNode(fresh[0])) { old.shift(); fresh.shift(); }
+  const after = [];
+  while (old.length && fresh.length && old.at(-1).isEqualNode(fresh.at(-1))) { after.unshift(old.pop()); fresh.pop(); }
+  old.splice(fresh.length).forEach((node) => node.remove());
+  fresh.forEach((node, number) => { if (number < old.length) become(old[number], node); else now.insertBefore(node, after[0] ?? null); });
+}
+
+// The session is over. Who is typing goes on, and signs in when the form is sent.
+function end(address) {
+  ended = true;
+  source.close();
+  if (typing()) say(document.body.dataset.ended, false); else location.assign(address);
 }
 
 async function renew() {
+  if (ended) return;
   if (renewing) { again = true; return; }
   renewing = true;
   again = false;
   try {
     // An answer from an address that has just moved may never come.
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(RENEW_LIMIT_MS) });
+    const answer = await fetch(location.href, { headers: { Accept: "text/html", "X-Background": "1" }, signal: AbortSignal.timeout(RENEW_LIMIT_MS) });
     if (answer.redirected) {
-      // Who is typing is asked to sign in when the form is sent, and keeps what was typed. A page that was the answer to
-      // signing in has no address of its own to be renewed from.
-      if (new URL(answer.url).pathname === "/login" && !typing()) location.assign(answer.url);
+      if (["/login", "/first"].includes(new URL(answer.url).pathname)) end(answer.url);
       return;
     }
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const part of typing() ? ["jobbox", "foot"] : ["main", "jobbox", "foot"]) {
       const now = document.getElementById(part);
       const next = page.getElementById(part);
-      if (now && next && now.outerHTML !== next.outerHTML) now.replaceWith(next);
+      if (now && next) become(now, next);
     }
   } catch { /* the watch below notices */ } finally {
     renewing = false;
@@ -61,6 +87,14 @@ function listen() {
       if (kind !== "beat") renew();
     });
   }
+  // Said by the server, or refused at once. Another tab may have been used meanwhile: then this one goes on.
+  source.addEventListener("ended", () => { source.close(); resume(); });
+  source.addEventListener("error", () => { if (source.readyState === EventSource.CLOSED && !lost) resume(); });
+}
+
+async function resume() {
+  await renew();
+  if (!ended && !lost) setTimeout(() => { if (!ended && !lost) listen(); }, RESUME_MS);
 }
 
 async function knock() {
@@ -71,6 +105,7 @@ async function knock() {
 }
 
 async function watch() {
+  if (ended) return;
   if (!lost && performance.now() - heard > SILENCE_MS) {
     lost = true;
     source.close();
@@ -89,8 +124,15 @@ async function watch() {
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
-  await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
-  button.textContent = button.dataset.done;
+  const text = document.getElementById(button.dataset.copy);
+  try {
+    await navigator.clipboard.writeText(text.textContent);
+    button.textContent = button.dataset.done;
+  } catch {
+    // The browser does not let pages copy: what is to be copied is at least selected.
+    getSelection().selectAllChildren(text);
+    button.textContent = document.body.dataset.select;
+  }
 });
 
 // What the server says of a form that is only looked at takes the form's place: the way back leads to an empty one.
@@ -114,6 +156,27 @@ async function look(form, button) {
     delete form.dataset.sent;
     form.requestSubmit(button);
   }
+}
+
+// A form that is half filled in comes back in the other language; passwords are left out.
+function keep(form) {
+  const filled = document.activeElement?.closest("main form") ?? [...document.querySelectorAll("main form")].find(changed)
+    ?? document.querySelector("main form:has(#plan), main form:has(.wrong)");
+  if (!filled || !typing()) return;
+  const kept = {};
+  for (const [name, value] of new FormData(filled)) if (name !== "csrf" && filled.elements[name]?.type !== "password") kept[name] = value;
+  const button = filled.querySelector("button[name=action]");
+  if (button) kept.action = button.value;
+  for (const [name, value] of [["kept", JSON.stringify(kept)], ["next", filled.getAttribute("action")]]) {
+    const field = form.elements[name] ?? form.appendChild(Object.assign(document.createElement("input"), { type: "hidden", name }));
+    field.value = value;
+  }
+}
+document.getElementById("languages").addEventListener("submit", (event) => keep(event.target));
+
+// A page that answers a form is the page of that form, wherever the form was sent.
+if (document.querySelector("main[data-checked]") && location.pathname !== document.body.dataset.path) {
+  history.replaceState(null, "", document.body.dataset.path);
 }
 
 // A double click sends a form once.

@@ -71,7 +71,7 @@ def keeps_role(s: State) -> bool:
     """Rule 7: the keeper was restarted while its lease still runs: nobody can have taken the address in between.
 
     The slave is heard, or nobody answers for the address while a reference answers: the whole machine may have hung
-    before, and the slave have taken over.
+    before, and the slave have taken over. With a witness a split is no reason to go on: its vote is.
     """
     if not s.holds or not _mine(s, s.record) or s.record is None or s.record.taking or s.let_go_ms >= 0:
         return False
@@ -79,7 +79,8 @@ def keeps_role(s: State) -> bool:
         return False
     # Long enough to have noticed frames of a peer that does not answer.
     listened = s.now_ms - s.started_ms >= s.config.times.suspect_ms + s.config.times.pause_drop_ms
-    return (listened and facts.sees_reference(s) and facts.vacant(s)) or facts.hears(s)
+    alone = listened and facts.sees_reference(s) and facts.vacant(s) and facts.has_votes(s)
+    return alone or facts.hears(s)
 
 
 def keep_role(s: State, out: Outbox) -> None:

@@ -373,12 +373,14 @@ def withdraw_offer(s: State, out: Outbox) -> None:
 
 
 def nobody_took(s: State) -> bool:
-    """Rule 4: released, and for longer than any fitness nobody has held the cluster IP."""
+    """Rule 4: released, and for longer than any fitness nobody has held the cluster IP; a witness agrees."""
     h = s.handing
     if h is None or h.accept is None or s.let_go_ms < h.since_ms or s.saving is not None or s.paused_ms >= 0:
         return False
     if facts.hears(s) and s.peer is not None and s.peer.role in (Role.WAITING, Role.TAKING):
         return False  # it is restarting, or on its way to serve: it goes first (rule 7b)
+    if not (facts.has_votes(s) and (facts.hears(s) or facts.elected(s))):
+        return False  # it may have taken the role in the moment in which the nodes were cut
     from_ms = max(h.go_ms, s.granted_ms, s.let_go_ms)
     # While services are still being stopped no go has left, and none can be late.
     stopping = not h.closed and s.now_ms - s.let_go_ms < s.config.times.release_ms + s.config.times.save_ms

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 
 from ishmael.dbwatch.complaints import Complaints
-from ishmael.dbwatch.server import Server, being_joined
+from ishmael.dbwatch.server import Server, being_joined, undisturbed
 from ishmael.dbwatch.session import Session, Sight
 from ishmael.dbwatch.step import InStep
 from ishmael.dbwatch.wanted import Facts, Wanted
@@ -195,19 +195,26 @@ class Keeping:
             raise NotYet("its data is being joined to the master's")
         if not self._server.follows:
             if self._server.pid() is not None:
-                self._stop(wanted)
+                self._stop_what_leads(wanted)
             why = self._server.objection() or "its data has not been joined to the master's: re-add this node"
             return Facts(wanted.n, True, why=why, promoted_ms=self._promoted_ms)
         self._run()
         session = self._connected()
         if not session.in_recovery():
-            self._stop(wanted)
+            self._stop_what_leads(wanted)
             raise NotYet("it did not follow and was stopped")
         self._tend_slots(session, None)
         sight = session.look("")
         why = "" if sight.receives else self._with_complaint("it does not stream from the master")
         age_ms = session.canary_age_ms()
         return Facts(wanted.n, True, "", None, sight.receives, why, _behind(sight), age_ms, self._promoted_ms)
+
+    def _stop_what_leads(self, wanted: Wanted) -> None:
+        """It leads a history of its own, unless it does so for a program that joins it or gives it back just now."""
+        with undisturbed() as ours:
+            if not ours:
+                raise NotYet("its data is being joined to the master's")
+            self._stop(wanted)
 
     def _close(self, wanted: Wanted) -> Facts:
         self._confirmed, self._switched_n = None, -1

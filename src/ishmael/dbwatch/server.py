@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from ishmael.words import places
@@ -98,6 +99,21 @@ class Server:
                 return False
             time.sleep(0.005)
         return True
+
+
+@contextlib.contextmanager
+def undisturbed(path: Path = Path(places.DATABASE_LOCK), named: Path = Path(places.DATABASE)) -> Iterator[bool]:
+    """True while nobody joins the data, or gives it back to the machine; who wants to waits until this has ended."""
+    with contextlib.ExitStack() as held:
+        try:
+            lock = held.enter_context(path.open("rb"))
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            free = True
+        except FileNotFoundError:
+            free = True
+        except OSError:
+            free = False
+        yield free and named.exists()
 
 
 def being_joined() -> bool:

@@ -1,4 +1,4 @@
-"""What nodes are made of: a Debian 12 root, a Debian sid root with Asterisk, and a layer with the package installed.
+"""What nodes are made of: a Debian 12 (or 13) root, a Debian sid root with Asterisk, and a layer with the package installed.
 
 Each lies in the cache under a name that contains the hash of its recipe: another recipe, another directory.
 """
@@ -16,7 +16,9 @@ from ishmael.lab.plan import CACHE
 from ishmael.lab.tools import run
 from ishmael.words.errors import RequestRefused
 
-DEBIAN = "bookworm"
+SUITES = {"12": "bookworm", "13": "trixie"}
+"""Releases of Debian that a node may be."""
+DEBIAN = "12"
 NODE_PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "libpam-systemd", "ca-certificates", "procps", "less"),
     *("corosync", "libcpg4", "libquorum5", "rsync", "openssh-server", "openssh-client", "postgresql"),
@@ -119,7 +121,7 @@ class Base:
     """The cached parts a node is stacked from.
 
     Args:
-        node_root: Debian 12 root file system.
+        node_root: root file system of the nodes' Debian release.
         asterisk_root: Debian sid root file system with Asterisk.
         layer: directory with ``over`` (what installing the package changed) and ``disk.ext4`` (/etc and /var).
     """
@@ -148,8 +150,8 @@ def _named(kind: str, recipe: str) -> Path:
     return CACHE / f"{kind}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
 
-def _roots() -> tuple[Build, Build]:
-    words = {"prepare": _PREPARE, "finish": _FINISH, "debian": DEBIAN, "uid": str(ASTERISK_UID)}
+def _roots(release: str) -> tuple[Build, Build]:
+    words = {"prepare": _PREPARE, "finish": _FINISH, "debian": SUITES[release], "uid": str(ASTERISK_UID)}
     node = words | {"packages": " ".join(NODE_PACKAGES), "masked": " ".join(MASKED), "resting": " ".join(RESTING)}
     asterisk = words | {"packages": " ".join(ASTERISK_PACKAGES)}
     mirror = shlex.quote(_mirror()) if _mirror() else ""
@@ -160,36 +162,37 @@ def _roots() -> tuple[Build, Build]:
         return Build(title, target, recipe.format(mirror=mirror, **words), lines)
 
     return (
-        made("Debian 12 root", "debian12", _NODE_RECIPE, node, 860),
+        made(f"Debian {release} root", f"debian{release}", _NODE_RECIPE, node, 860),
         made("Asterisk root", "asterisk", _ASTERISK_RECIPE, asterisk, 780),
     )
 
 
-def newest_package(checkout: Path) -> Path:
-    """The package to try: the newest for Debian 12 in ``dist/``.
+def newest_package(checkout: Path, release: str = DEBIAN) -> Path:
+    """The package to try: the newest for this Debian release in ``dist/``.
 
     Raises:
         RequestRefused: there is none.
     """
-    found = sorted((checkout / "dist").glob("ishmael_*deb12*.deb"), key=lambda path: path.stat().st_mtime)
+    found = sorted((checkout / "dist").glob(f"ishmael_*deb{release}*.deb"), key=lambda path: path.stat().st_mtime)
     if not found:
         raise RequestRefused(
             "no-package",
-            f"There is no package for the nodes in {checkout / 'dist'}.",
-            "Build it with script/package, or name one with --package FILE.",
+            f"There is no package for Debian {release} in {checkout / 'dist'}.",
+            f"Build it with script/package --release {release}, or name one with --package FILE.",
         )
     return found[-1]
 
 
-def prepare(package: Path | None, say: Say, more: tuple[str, ...] = ()) -> Base:
+def prepare(package: Path | None, say: Say, more: tuple[str, ...] = (), release: str = DEBIAN) -> Base:
     """Build what is missing and name the parts.
 
     Args:
         package: the Debian package to install in the nodes; None for plain nodes.
         say: gets a line of progress now and then.
         more: packages of the nodes' Debian release to install besides, such as other cluster software to compare with.
+        release: of Debian, one of ``SUITES``.
     """
-    node, asterisk = _roots()
+    node, asterisk = _roots(release)
     build_all((node, asterisk), say)
     install = _INSTALL.format(package=shlex.quote(str(package))) if package else ":"
     if more:

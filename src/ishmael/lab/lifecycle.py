@@ -26,7 +26,7 @@ def nodes_of(lab: LabPlan) -> tuple[Node, ...]:
     return tuple(Node(lab, plan) for plan in lab.nodes)
 
 
-def up(lab: LabPlan, package: Path | None, say: Say, more: tuple[str, ...] = ()) -> float:
+def up(lab: LabPlan, package: Path | None, say: Say, more: tuple[str, ...] = (), release: str = base.DEBIAN) -> float:
     """Bring the lab up and wait until both nodes have booted.
 
     Args:
@@ -34,6 +34,7 @@ def up(lab: LabPlan, package: Path | None, say: Say, more: tuple[str, ...] = ())
         package: what is installed in the nodes; None for plain nodes.
         say: gets a line of progress now and then.
         more: see ``base.prepare``.
+        release: see ``base.prepare``.
 
     Returns:
         Seconds from the ready base to two booted nodes.
@@ -49,7 +50,7 @@ def up(lab: LabPlan, package: Path | None, say: Say, more: tuple[str, ...] = ())
     with interruptible():
         now = state.begin(lab)
         try:
-            parts = base.prepare(package, say, more)
+            parts = base.prepare(package, say, more, release)
             begun = time.monotonic()
             now = replace(now, package=package.name if package else "", layer=str(parts.layer))
             state.save(lab, now)
@@ -176,14 +177,14 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def _prune(parts: base.Base) -> None:
-    """Keep the newest layers, each some hundred megabytes, and no roots that no lab stands on."""
+    """Keep the newest layers, each some hundred megabytes, and no roots of this release that no lab stands on."""
     used = {now.layer for name in RUN.glob("*/state.json") if (now := state.load(LabPlan(name.parent.name)))}
     doomed = []
     for kind, kept in (("layer", LAYERS_KEPT), ("more", 1)):
         layers = sorted(CACHE.glob(f"{kind}-*[0-9a-f]"), key=lambda path: path.stat().st_mtime, reverse=True)
         doomed += [layer for layer in layers[kept:] if str(layer) not in used]
     if used == {str(parts.layer)}:
-        roots = (*CACHE.glob("debian12-*[0-9a-f]"), *CACHE.glob("asterisk-*[0-9a-f]"))
+        roots = (*CACHE.glob(f"{parts.node_root.name.partition('-')[0]}-*[0-9a-f]"), *CACHE.glob("asterisk-*[0-9a-f]"))
         doomed += [root for root in roots if root not in (parts.node_root, parts.asterisk_root)]
     for directory in doomed:
         shutil.rmtree(directory)

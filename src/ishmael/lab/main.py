@@ -52,6 +52,7 @@ def up(
         typer.Option("--package", exists=True, dir_okay=False, help="Package to install; else the newest in dist/."),
     ] = None,
     no_package: Annotated[bool, typer.Option("--no-package", help="Boot plain Debian nodes.")] = False,
+    release: Annotated[str, typer.Option("--release", help="Of Debian: 12 or 13.")] = base.DEBIAN,
     lab_name: LabName = DEFAULT_NAME,
     as_json: Json = False,
 ) -> None:
@@ -59,10 +60,12 @@ def up(
 
     The first time builds a base in /var/cache/ishmael-lab, which takes one to two minutes. Ctrl-C leaves nothing.
     """
+    if release not in base.SUITES:
+        raise typer.BadParameter(f"no release {release}: {' or '.join(base.SUITES)}")
     lab = _lab(lab_name)
-    chosen = None if no_package else (package.resolve() if package else base.newest_package(CHECKOUT))
+    chosen = None if no_package else (package.resolve() if package else base.newest_package(CHECKOUT, release))
     begun = time.monotonic()
-    warm_s = lifecycle.up(lab, chosen, say)
+    warm_s = lifecycle.up(lab, chosen, say, release=release)
     took_s = time.monotonic() - begun
     emit(
         as_json,

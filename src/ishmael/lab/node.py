@@ -154,8 +154,10 @@ class Node:
         """
         if self.supervisor_pid is not None:
             raise RequestRefused("node-running", f"{self.plan.name} is running.")
-        cgroups.create(self.cgroup)
-        cgroups.create(self.supervisor_cgroup)
+        # Anew: what starts in a group that was killed once (cgroup.kill) is killed by some kernels, too.
+        for group in (self.cgroup, self.supervisor_cgroup):
+            cgroups.remove(group)
+            cgroups.create(group)
         here = self.plan.run_directory
         with self.console.open("wb") as console:
             process = subprocess.Popen(

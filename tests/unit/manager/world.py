@@ -105,8 +105,8 @@ class MemoryServices:
     def stop(self, unit: str) -> None:
         self._set(unit, "active", False)
 
-    def restart(self, unit: str) -> None:
-        self._set(unit, "active", True)
+    begin_stop = stop
+    restart = start
 
 
 class MemoryNetwork:

@@ -245,6 +245,12 @@ class Postgres:
         database = self.managed()
         if database is None:
             return
+        # The watch, which still keeps it as a follower, leaves it alone meanwhile, and then finds that it is not ours.
+        with Path(places.DATABASE_LOCK).open("w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._release(database)
+
+    def _release(self, database: Database) -> None:
         signal = Path(database.data) / "standby.signal"
         if signal.exists() and self._running(database):
             as_postgres([f"{database.programs}/pg_ctl", "promote", f"--pgdata={database.data}"], limit_s=60)

@@ -41,6 +41,10 @@ class Services(Protocol):
         """Stop it; returns when it has stopped."""
         ...
 
+    def begin_stop(self, unit: str) -> None:
+        """Let it stop; returns at once, and the end shows in ``active`` or by ``stop``."""
+        ...
+
     def restart(self, unit: str) -> None:
         """Stop and start it."""
         ...

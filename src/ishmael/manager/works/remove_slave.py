@@ -63,6 +63,8 @@ class RemoveSlave:
         return [
             Step("dismiss the slave", lambda: self._notes.get("dismissed") is True, self._dismiss),
             Step("write the settings of one node", self._written, self._write),
+            # The slave is dismissed on disk: it takes nothing over, whoever it hears.
+            Step("let Corosync stop", self._corosync_stops, lambda: machine.begin_corosync_rest(self._hands)),
             Step(
                 "take the cluster's files off the slave",
                 lambda: self._notes.get("withdrawn") is not None,
@@ -96,6 +98,9 @@ class RemoveSlave:
             # A slave that is gone for good can be removed all the same.
             told = error.message
         self._notes.put("withdrawn", host_key is not None and not told)
+
+    def _corosync_stops(self) -> bool:
+        return not self._hands.services.active(machine.COROSYNC_UNIT)
 
     def _corosync_rests(self) -> bool:
         conf = corosync_conf(self._settings()).encode()

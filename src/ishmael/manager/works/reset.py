@@ -121,13 +121,13 @@ def leave(hands: Hands, *, keep_door: bool) -> list[Step]:
 
     steps = [
         Step("let go of the cluster IP and forget the record", forgotten, hands.keeper.forget),
+        Step(
+            "let Corosync stop",
+            lambda: machine.corosync_is_back(hands) or not hands.services.active(machine.COROSYNC_UNIT),
+            lambda: machine.begin_corosync_rest(hands),
+        ),
         Step("end all web sessions", lambda: gone(places.SETTINGS), AccountsBook(hands.files).new_session_key),
         Step("remove the settings", lambda: gone(places.SETTINGS), lambda: machine.remove_settings(hands)),
-        Step(
-            "make Corosync what it was before",
-            lambda: machine.corosync_is_back(hands),
-            lambda: machine.give_corosync_back(hands),
-        ),
         Step(
             "remove the cluster's SSH key",
             lambda: gone(*keys),
@@ -137,6 +137,11 @@ def leave(hands: Hands, *, keep_door: bool) -> list[Step]:
             "forget the kernel's network switches", lambda: gone(places.SYSCTL), lambda: machine.forget_switches(hands)
         ),
         Step("give the database back to the machine", lambda: hands.database.managed() is None, hands.database.release),
+        Step(
+            "make Corosync what it was before",
+            lambda: machine.corosync_is_back(hands),
+            lambda: machine.give_corosync_back(hands),
+        ),
         Step(
             "give the workload back to the machine",
             lambda: machine.workload_is_back(hands),

@@ -33,6 +33,11 @@ ONCE_FAILED = {
         (Strike("corosync-killed", 1, (0, 300), (0, 1)), Strike("nodes-cut", 1, (1300, 1900), (6000, 7000))),
         (18, 23, 31, 47),
     ),
+    "with a witness the nodes are cut in the middle of a hand-over": (
+        _WITNESS,
+        (Strike("planned", 1, (0, 5), (0, 1)), Strike("nodes-cut", 1, (20, 50), (8000, 9000))),
+        (0, 1, 2),
+    ),
     "and the new Corosync does not find the other": (
         _WITNESS,
         (

@@ -57,10 +57,15 @@ def witness_off(s: State) -> bool:
 
 
 def witness_counts(s: State) -> bool:
-    """A third vote is set up, not recorded as lost, and there is a peer that might serve."""
+    """A third vote is set up, not recorded as lost, and there is a peer that might serve.
+
+    One in standby does not; one that was last heard handing over may take the role back (rule 4).
+    """
     record = s.record
-    in_use = s.config.witness and s.config.peer != 0 and record is not None and not record.witness_off
-    return in_use and record is not None and s.config.peer not in record.standby
+    if not s.config.witness or s.config.peer == 0 or record is None or record.witness_off:
+        return False
+    hands_over = s.peer is not None and s.peer.role is Role.HANDING
+    return hands_over or s.config.peer not in record.standby
 
 
 def outvoted(s: State) -> bool:

@@ -172,8 +172,11 @@ def resume_with_peer(s: State, out: Outbox) -> None:
 def resumes_after_let_go(s: State) -> bool:
     """Rule 1: let go, probed ever since, saw no other holder, and the slave's fitness has surely ended.
 
-    Not after a pause, a lapse or a conflict: then the slave may have served, unseen, before this node looked.
+    Not after a pause, a lapse or a conflict: then the slave may have served, unseen, before this node looked. Nor beside
+    one that has lost its record, and with it whether it served.
     """
+    if facts.hears(s) and s.peer is not None and s.peer.record is None:
+        return False
     if not (facts.ready(s) and _mine(s, s.record)) or not s.let_go_watching or not facts.sees_reference(s):
         return False
     if _peer_knows_better(s) or not facts.has_votes(s):

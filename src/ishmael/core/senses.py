@@ -97,6 +97,7 @@ def _message(s: State, e: ev.MessageArrived, out: Outbox) -> None:
             _beat(s, e.message)
         case Offer():
             s.offered = e.message
+            _hands_over(s)
         case Accept():
             if s.handing is not None and s.handing.offer == e.message.offer:
                 s.handing = replace(s.handing, accept=e.message.nonce)
@@ -112,11 +113,18 @@ def _message(s: State, e: ev.MessageArrived, out: Outbox) -> None:
                 _undo_offer(s)
         case Go():
             s.go = e.message
+            _hands_over(s)
         case Withdraw():
             if s.accepted is not None and s.accepted.offer == e.message.offer:
                 s.accepted = replace(s.accepted, withdrawn=True)
         case SwitchWanted():
             s.asks = (*s.asks, Ask("switch", why=e.message.why, since_ms=s.now_ms))
+
+
+def _hands_over(s: State) -> None:
+    """Known before its next beat, which may never come."""
+    if s.peer is not None:
+        s.peer = replace(s.peer, role=Role.HANDING)
 
 
 def _undo_offer(s: State) -> None:

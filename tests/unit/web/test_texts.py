@@ -97,6 +97,13 @@ def test_dates_and_numbers() -> None:
             "It decides to become master: the master is silent on both networks.",
             "Er beschließt, Master zu werden: Der Master schweigt in beiden Netzen.",
         ),
+        ("stratum is no number from 1 to 15.", "stratum ist keine Zahl von 1 bis 15."),
+        ("smarthost is no text of at most 200 plain characters.", "smarthost ist kein Text von höchstens 200 einfachen Zeichen."),
+        ("enabled is neither true nor false.", "enabled ist weder „true“ noch „false“."),
+        (
+            "pbx2 runs Ishmael 0.1.0, this node 0.2.0.",
+            "Auf pbx2 läuft Ishmael 0.1.0, auf diesem Knoten 0.2.0.",
+        ),
         ("Something nobody knows: pbx1.", "Something nobody knows: pbx1."),
     ],
 )  # fmt: skip
@@ -122,31 +129,49 @@ def _filled(node: ast.expr) -> str:
     return ""
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "failover",
-        "remove_slave",
-        "re_add",
-        "reset",
-        "prepare_slave",
-        "set_up_master",
-        "machine",
-        "apply_network",
-        "../appliance/network",
-    ],
-)
-def test_what_a_work_finds_is_german(name: str) -> None:
-    """Every finding and every refusal of these works, with its hint."""
-    source = Path(ishmael.web.__file__).parents[1] / "manager" / "works" / f"{name}.py"
-    calls = [node for node in ast.walk(ast.parse(source.read_text())) if isinstance(node, ast.Call)]
-    told = {
-        _filled(argument)
-        for call in calls if getattr(call.func, "id", "") in ("Finding", "RequestRefused", "HostFault", "PeerFault")
-        for argument in (*call.args, *(keyword.value for keyword in call.keywords))
-    }  # fmt: skip
-    texts = {text for text in told if " " in text}
-    assert sorted(text for text in texts if Texts("de").translate(text) == text) == []
+_MANAGER = Path(ishmael.web.__file__).parents[1] / "manager"
+_REFUSING = {"Finding", "RequestRefused", "HostFault", "PeerFault", "_find", "finding"}
+_CALLED = {"message", "hint", "text", "why"}
+# What reaches a page: every work, the services, jobs, checks, mail, data kept aside, users.
+_SOURCES = sorted(
+    path.relative_to(_MANAGER)
+    for pattern in ("works/*.py", "appliance/*.py", "data/*.py", "jobs/queue.py", "jobs/runner.py", "watch/scheduler.py",
+                    "watch/mail.py", "accounts.py", "look.py", "drift.py", "versions.py")
+    for path in _MANAGER.glob(pattern)
+)  # fmt: skip
+
+# A part of another text; put together of parts, of which each whole has a text below.
+_IN_PARTS = {"its fields are not those that were written", "pbx0 is pbx2."}
+
+
+def _either(node: ast.expr) -> set[str]:
+    return _either(node.body) | _either(node.orelse) if isinstance(node, ast.IfExp) else {_filled(node)}
+
+
+def _told(source: Path) -> set[str]:
+    """What a source finds or refuses: in the call itself, or put into a name before."""
+    found = set()
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "id", "") or getattr(node.func, "attr", "")
+            if name in _REFUSING:
+                found |= set().union(*map(_either, (*node.args, *(keyword.value for keyword in node.keywords))), {""})
+        elif isinstance(node, ast.Assign):
+            names = {getattr(target, "id", "").strip("_").lower() for target in node.targets}
+            found |= _either(node.value) if names & _CALLED else set()
+    return {text for text in found if " " in text}
+
+
+@pytest.mark.parametrize("source", _SOURCES, ids=str)
+def test_what_the_manager_finds_is_german(source: Path) -> None:
+    """Every finding and every refusal, with its hint."""
+    untranslated = {text for text in _told(_MANAGER / source) if Texts("de").translate(text) == text}
+    assert sorted(untranslated - _IN_PARTS) == []
+
+
+def test_findings_are_found() -> None:
+    """The test above sees what it should."""
+    assert sum(len(_told(_MANAGER / source)) for source in _SOURCES) > 300
 
 
 def test_events_and_checks_are_german() -> None:

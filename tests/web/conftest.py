@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
 ISHMAEL = Path(sys.executable).with_name("ishmael")
 PASSWORD = "correct horse battery"
@@ -111,16 +111,30 @@ def lab() -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="session")
-def browser(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def playwright() -> Iterator[Playwright]:
+    """What drives browsers."""
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def near(playwright: Playwright) -> Iterator[Browser]:
+    """Debian's Chromium on this machine, for pages that need no nodes."""
+    browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=list(_FLAGS))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="session")
+def browser(lab: Lab, playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """Debian's Chromium, started in the network namespace of the lab's client."""
     netns = lab.json("status")["client_netns"]
     starter = tmp_path_factory.mktemp("browser") / "chromium"
     starter.write_text(f'#!/bin/sh\nexec ip netns exec {netns} /usr/bin/chromium "$@"\n')
     starter.chmod(starter.stat().st_mode | stat.S_IXUSR)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(starter), args=list(_FLAGS))
-        yield browser
-        browser.close()
+    browser = playwright.chromium.launch(executable_path=str(starter), args=list(_FLAGS))
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -86,6 +86,28 @@ def test_two_tabs(page: Page) -> None:
     expect(page.get_by_label("Told to telephones")).to_have_value("9")
 
 
+def test_two_admins_at_once(page: Page, browser: Browser) -> None:
+    """Both apply a change of the same service: one after the other, each told, and the later one holds."""
+    context = browser.new_context(ignore_https_errors=True, locale="en-GB")
+    other = context.new_page()
+    _sign_in(other)
+    values = {}
+    for tab, typed in ((page, "6"), (other, "7")):
+        tab.goto(f"https://{CLUSTER}/services/ntp")
+        tab.get_by_label("Told to telephones").fill(typed)
+        tab.get_by_role("button", name="Check", exact=True).click()
+        expect(tab.locator(".diff")).to_contain_text("stratum")
+    for tab in (page, other):
+        tab.get_by_role("button", name="Apply now").click(no_wait_after=True)
+    for tab, typed in ((page, "6"), (other, "7")):
+        expect(tab.get_by_role("heading", name="Done", exact=True)).to_be_visible(timeout=60000)
+        values[int(tab.url.rpartition("/")[2])] = typed
+    for tab in (page, other):
+        tab.goto(f"https://{CLUSTER}/services/ntp")
+        expect(tab.get_by_label("Told to telephones")).to_have_value(values[max(values)])
+    context.close()
+
+
 @pytest.mark.parametrize("typed", ["", "x" * 1_000_000, HOSTILE, "10.77.0.10", "10.99.0.1"])
 def test_whatever_is_typed_gets_an_answer_at_the_field(page: Page, typed: str) -> None:
     """Empty, a megabyte, hostile, the cluster's own address, one outside the network: named, kept, nothing run."""
@@ -106,7 +128,7 @@ def test_whatever_is_typed_gets_an_answer_at_the_field(page: Page, typed: str) -
 
 
 FORMS = (
-    "/cluster/setup-master", "/cluster/prepare-slave", "/cluster/add-slave", "/cluster/re-add", "/cluster/failover",
+    "/cluster", "/cluster/setup-master", "/cluster/prepare-slave", "/cluster/add-slave", "/cluster/re-add", "/cluster/failover",
     "/cluster/remove-slave", "/cluster/reset", "/network", "/services/dns", "/services/ntp", "/services/mail",
     "/services/fax", "/status", "/status/node1/N1", "/notifications", "/users", "/jobs",
 )  # fmt: skip
@@ -146,6 +168,8 @@ def test_a_job_that_fails_says_what_and_takes_itself_back(lab: Lab, page: Page) 
     finally:
         lab.sh("node1", "systemctl stop has-the-port")
     page.get_by_role("link", name="Try again").click()
+    expect(page.get_by_label("The service runs")).to_be_checked()
+    page.goto(f"https://{CLUSTER}/services/dns")
     expect(page.get_by_label("The service runs")).not_to_be_checked()
     assert lab.status("node1")["workload"]["asterisk.service"].startswith("active")
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-
-from web.site import JOB, NTP, PASSWORD, Site
+from canned.site import JOB, NTP, PASSWORD, Site
 
 TYPED = "typed <b>'\" ü\nzweite"
 FORMS = (

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from canned.site import PASSWORD, Site
 
 from ishmael.web import passing
 from ishmael.web.manager import Problem
 from ishmael.web.passing import lasting, watched
 from ishmael.web.sessions import COOKIE
 from ishmael.words.accounts import Ended
-from web.site import PASSWORD, Site
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from canned.site import ANSWERS, Site
 
 from ishmael.web.texts import Texts
-from web.site import ANSWERS, Site
 
 
 @pytest.fixture

@@ -160,9 +160,10 @@ async function look(form, button) {
 
 // A form that is half filled in comes back in the other language; passwords are left out.
 function keep(form) {
-  const filled = document.activeElement?.closest("main form") ?? [...document.querySelectorAll("main form")].find(changed)
-    ?? document.querySelector("main form:has(#plan), main form:has(.wrong)");
-  if (!filled || !typing()) return;
+  const forms = [...document.querySelectorAll("main form")];
+  const filled = forms.find(changed) ?? (typing() && forms.find((one) =>
+    [...one.querySelectorAll("input:not([type=hidden], [type=password], [type=checkbox]), textarea")].some((field) => field.value)));
+  if (!filled) return;
   const kept = {};
   for (const [name, value] of new FormData(filled)) if (name !== "csrf" && filled.elements[name]?.type !== "password") kept[name] = value;
   const button = filled.querySelector("button[name=action]");

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ class CannedManager(Manager):
         self.down = False
         self.answers = dict(ANSWERS)
         self.asked: list[tuple[str, str, Any]] = []
-        self.told: list[Iterable[bytes]] = []
+        self.told: list[bytes] = []
 
     async def raw(self, who: Who, method: str, path: str, **options: Any) -> httpx.Response:
         """An answer, or none while it is down."""
@@ -97,14 +97,13 @@ class CannedManager(Manager):
         return httpx.Response(200, content=json.dumps(self.answers[path]))
 
     async def stream(self, who: Who) -> AsyncIterator[bytes]:
-        """What was put into ``told``, one list a connection; then it stays silent."""
-        if self.down:
-            return
-        if self.told:
-            for piece in self.told.pop(0):
-                yield piece
-            return
-        await asyncio.sleep(3600)
+        """What was put into ``told``, as soon as it is there; until it goes down."""
+        if not self.down:
+            yield b": alive\n\n"
+        while not self.down:
+            while self.told:
+                yield self.told.pop(0)
+            await asyncio.sleep(0.02)
 
 
 class Site:

@@ -23,7 +23,7 @@ _DOUBT_OFTEN_MS, _DOUBT_MS, _DOUBT_LATER_MS = 10000, 100, 1000
 
 
 def perform(s: State, out: Outbox) -> None:
-    """Do what is due. Called on every tick, after the rules."""
+    """Do what is due. Called after the rules, on every tick and when somebody waits for it."""
     if s.config.me == 0:
         return
     _refresh(s, out)

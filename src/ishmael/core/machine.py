@@ -55,7 +55,7 @@ def step(state: State, now_ms: int, event: Event) -> Step:
     s.now_ms = max(now_ms, state.now_ms)
     out = Outbox()
     absorb(s, event, out)
-    if isinstance(event, ReferenceAnswered):
+    if isinstance(event, ReferenceAnswered) and not s.urgent:
         # Only noted: what follows from a reference in sight is the next tick's business.
         return Step(s, (), tuple(out.notices), ())
     applied: list[str] = []
@@ -64,7 +64,8 @@ def step(state: State, now_ms: int, event: Event) -> Step:
         applied.append(rule.id)
         if len(applied) > _PASSES_MAX:
             raise RuntimeError(f"the rules do not come to rest: {applied}")
-    if isinstance(event, Ticked):
+    if isinstance(event, Ticked) or s.urgent:
+        s.urgent = False
         duties.perform(s, out)
         s.spaced = facts.quiet(s)
     return Step(s, tuple(out.commands), tuple(out.notices), tuple(applied))

@@ -152,6 +152,7 @@ def _beat(s: State, beat: Beat) -> None:
         s.dark_ms = s.now_ms
     if beat.question and s.question_ms < 0:
         s.question_ms, s.question_good, s.reference_ask_ms = s.now_ms, 0, -1
+        s.urgent = True  # the master cannot serve any more: ask at once
     elif not beat.question:
         s.question_ms = -1
 
@@ -241,7 +242,7 @@ def _reference(s: State, e: ev.ReferenceAnswered, _out: Outbox) -> None:
     if 0 <= s.question_ms <= sense.asked_ms:
         s.question_good += 1
         if s.question_good == s.config.times.reference_good:
-            s.beat_ms = -1  # the master waits for this answer
+            s.beat_ms, s.urgent = -1, True  # the master waits for this answer
 
 
 def _link(s: State, e: ev.LinkChanged, out: Outbox) -> None:
@@ -251,7 +252,7 @@ def _link(s: State, e: ev.LinkChanged, out: Outbox) -> None:
         return
     if e.network is Network.PHONE:
         s.phone_link, s.phone_link_ms = e.up, s.now_ms
-        s.beat_ms = -1  # the question to the slave (F4) goes out with the next tick
+        s.beat_ms, s.urgent = -1, not e.up  # the question to the slave (F4) goes out at once
     else:
         s.internal_link = e.up
     out.tell(

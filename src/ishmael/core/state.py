@@ -197,6 +197,7 @@ class State:
 
     # the peer
     beat_ms: int = -1
+    urgent: bool = False  # what is due does not wait for the next tick
     peer: Beat | None = None
     peer_ms: int = -1
     peer_served_ms: int = -1

@@ -75,6 +75,12 @@ def password(name: Name, password_stdin: FromStdin = False, as_json: AsJson = Fa
     _said(as_json, answer, f"{name} has another password.")
 
 
+@user.command("sign-out")
+def sign_out(name: Name, as_json: AsJson = False) -> None:
+    """End all sessions of a user, on both nodes; the user may sign in again."""
+    _said(as_json, Api().post(f"/users/{name}/sign-out", {}), f"All sessions of {name} have ended.")
+
+
 @user.command()
 def remove(name: Name, as_json: AsJson = False) -> None:
     """Remove a user; never the last admin."""

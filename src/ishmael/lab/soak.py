@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -146,6 +147,9 @@ def jobs(
     works: Annotated[Optional[list[str]], typer.Option("--work", help="Which; repeatable; all by default.")] = None,  # noqa: UP045
     cuts: Annotated[Optional[list[str]], typer.Option("--cut", help="How; repeatable; all by default.")] = None,  # noqa: UP045
     steps: Annotated[Optional[list[int]], typer.Option("--step", help="In which; repeatable; all by default.")] = None,  # noqa: UP045
+    minutes: Annotated[
+        float, typer.Option("--minutes", min=0, help="Begin no run after that; 0: until all are done.")
+    ] = 0,
     results: Annotated[
         Optional[Path],  # noqa: UP045 - Typer reads it at run time
         typer.Option("--resume", dir_okay=False, help="File of results, one object a run: go on where it ends."),
@@ -165,9 +169,12 @@ def jobs(
     with lab_at_work(lab):
         soak_jobs.restore(lab)
         names = {work: soak_jobs.steps_of(lab, work) for work in _chosen(works, soak_jobs.WORKS)}
+        begun_s = time.monotonic()
         for case in soak_jobs.cases(names, _chosen(cuts, soak_jobs.CUTS)):
             if (case.work, case.step, case.cut) in there or (steps and case.step not in steps):
                 continue
+            if minutes and time.monotonic() - begun_s > minutes * 60:
+                break
             seen = soak_jobs.attempt(lab, case, names[case.work][case.step - 1])
             done.append(asdict(seen))
             _write(results, done[-1], as_json=as_json)

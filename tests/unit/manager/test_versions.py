@@ -13,6 +13,7 @@ from ishmael.manager.versions import ASK_S, VersionWatch
 from ishmael.words import places
 from ishmael.words.errors import PeerFault, RequestRefused
 from ishmael.words.profile import profile_from_toml
+from ishmael.words.roles import Role
 from ishmael.words.versions import depended, file_name
 from manager.helpers import SLAVE, done, findings, run, stage
 from manager.world import PROFILE, World
@@ -76,6 +77,36 @@ def test_what_is_not_kept_is_said_before_anything_is_touched(tmp_path: Path) -> 
     assert findings(world.machines[0], "add-slave", SLAVE, tmp_path) == ["version-differs"]
     with pytest.raises(PeerFault, match="keeps no file of pbx"):
         run(world.machines[0], "add-slave", SLAVE, tmp_path)
+    assert world.image() == before
+
+
+def test_what_is_not_kept_any_more_is_said_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file was there when the job was checked, and goes before its turn: told, and both nodes as before."""
+    world = _world("prepared", tmp_path)
+    _update_master(world)
+    first, before = world.machines[0], world.image()
+    write = first.files.write
+
+    def written(path: str, data: bytes, mode: int) -> None:
+        if path == places.KNOWN_HOSTS:
+            first.packages.pool.clear()
+        write(path, data, mode)
+
+    monkeypatch.setattr(first.files, "write", written)
+    job = run(first, "add-slave", SLAVE, tmp_path)
+    assert job.error is not None
+    assert (str(job.state), job.error["code"]) == ("failed", "package-not-kept")
+    assert "apt install --reinstall pbx" in job.error["hint"]
+    assert world.image() == before
+
+
+def test_re_add_says_what_is_not_kept(tmp_path: Path) -> None:
+    """As add slave does."""
+    world = _world("complete", tmp_path)
+    world.machines[1].keeper.role = Role.STANDBY
+    world.machines[0].packages.installed["pbx"] = "2.0"
+    before = world.image()
+    assert findings(world.machines[0], "re-add", {}, tmp_path) == ["version-differs"]
     assert world.image() == before
 
 

@@ -22,7 +22,7 @@ from ishmael.words import places
 from ishmael.words.errors import Finding, HostFault, IshmaelError
 from ishmael.words.roles import Role
 from manager.helpers import SET_UP, SLAVE, done, findings, run, stage
-from manager.world import CLUSTER_KEY, GATEWAY, OTHER_KEY, World
+from manager.world import CLUSTER_KEY, GATEWAY, HOST_KEYS, OTHER_KEY, World
 
 CASES: list[tuple[str, str, int, Mapping[str, Any]]] = [
     ("setup-master", "fresh", 0, SET_UP),
@@ -316,6 +316,12 @@ def _swap_cables(world: World) -> None:
     world.strangers[SLAVE["phone_ip"]] = OTHER_KEY
 
 
+def _forwarded(world: World) -> None:
+    """Behind the telephone address the right machine answers, which does not have that address itself."""
+    world.strangers[SLAVE["phone_ip"]] = HOST_KEYS["node2"]
+    _new_address(world, 0, "10.77.0.13/24")
+
+
 ADD_FAULTS: dict[str, tuple[Callable[[World], Any], Mapping[str, Any], str, int]] = {
     "off": (lambda w: setattr(w.machines[1], "on", False), {}, "peer-unreachable", 4),
     "own name": (lambda w: None, {"name": "node1"}, "same-host-name", 3),
@@ -328,6 +334,7 @@ ADD_FAULTS: dict[str, tuple[Callable[[World], Any], Mapping[str, Any], str, int]
     "own ip": (lambda w: None, {"phone_ip": "10.77.0.11"}, "same-address", 3),
     "cluster ip": (lambda w: None, {"phone_ip": "10.77.0.10"}, "nodes-own-address", 3),
     "cables swapped": (_swap_cables, {}, "two-machines", 3),
+    "address of something in between": (_forwarded, {}, "address-not-there", 3),
     "no space": (lambda w: setattr(w.machines[1].files, "free_bytes", lambda _path: 1000), {}, "disk-full", 4),
     "prefix": (lambda w: _new_address(w, 1, "10.78.0.2/24"), {}, "prefix-differs", 4),
     "no corosync": (lambda w: setattr(w.machines[1].corosync, "there", False), {}, "corosync-missing", 4),
@@ -347,6 +354,22 @@ def test_add_refuses(name: str, tmp_path: Path) -> None:
     before = world.image()
     with pytest.raises(IshmaelError) as refused:
         run(world.machines[0], "add-slave", {**SLAVE, **changes}, tmp_path)
+    assert code in [finding.code for finding in refused.value.findings]
+    assert refused.value.exit_code == exit_code, refused.value.findings
+    assert world.image() == before
+
+
+@pytest.mark.parametrize("name", ["other architecture", "clock", "cables swapped", "no space", "no corosync", "off"])
+def test_re_add_refuses(name: str, tmp_path: Path) -> None:
+    """The same faults of a node that is brought back, and both are as before."""
+    world = World()
+    stage(world, "complete", tmp_path)
+    world.machines[1].keeper.role = Role.STANDBY
+    fault, _, code, exit_code = ADD_FAULTS[name]
+    fault(world)
+    before = world.image()
+    with pytest.raises(IshmaelError) as refused:
+        run(world.machines[0], "re-add", {}, tmp_path)
     assert code in [finding.code for finding in refused.value.findings]
     assert refused.value.exit_code == exit_code, refused.value.findings
     assert world.image() == before

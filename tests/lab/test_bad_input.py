@@ -159,6 +159,66 @@ def test_what_a_phone_system_needs_is_named_item_by_item(bare: Lab) -> None:
     assert all(findings[code]["overridable"] for code in ("dns-silent", "mail-not-accepted"))
 
 
+_SLAVE = ("--name", "node2", "--phone-ip", "10.77.0.12", "--internal-ip", "10.78.0.2")
+
+
+def test_cables_that_are_swapped_are_noticed(bare: Lab) -> None:
+    """The slave has its addresses on the wrong cards: neither answers, both fields are named, nothing is done."""
+    swap = (
+        "set -e; phone=$(ip -4 -o addr show {0} | awk '{{print $4}}'); cable=$(ip -4 -o addr show {1} | awk '{{print $4}}'); "
+        "ip addr flush dev {0}; ip addr flush dev {1}; ip addr add $phone dev {1}; ip addr add $cable dev {0}"
+    )
+    bare.sh("node2", swap.format("phone0", "cable0"))
+    try:
+        done = bare.run("exec", "node1", "--timeout", "60", "--", "ishmael", "add-slave", *_SLAVE, "--yes", "--json")
+    finally:
+        bare.sh("node2", f"{swap.format('cable0', 'phone0')}; ip route replace default via 10.77.0.1 || true")
+    error = json.loads(done.stdout)["error"]
+    assert done.returncode == 4
+    assert [(found["field"], found["code"]) for found in error["findings"]] == [
+        ("internal_ip", "peer-unreachable"),
+        ("phone_ip", "peer-unreachable"),
+    ]
+
+
+@pytest.mark.timeout(180)
+def test_two_admins_at_once(bare: Lab) -> None:
+    """Both add the same slave in the same moment: one job is done, the other is told why not, and the cluster is complete."""
+    command = ["exec", "node1", "--", "ishmael", "add-slave", *_SLAVE, "--yes", "--json"]
+    admins = [
+        subprocess.Popen(
+            [ISHMAEL, "lab", *command], env=os.environ | {"ISHMAEL_LAB": bare.name}, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    said = [json.loads(admin.communicate(timeout=150)[0]) for admin in admins]
+    assert sorted(admin.returncode for admin in admins) == [0, REFUSED], said
+    (refused,) = [each["error"]["code"] for each in said if each.get("error")]
+    assert refused in ("has-a-slave", "node-busy"), said
+    bare.cluster.wait_complete()
+
+
+@pytest.mark.timeout(180)
+def test_a_replaced_machine_is_re_added_when_the_admin_says_so(bare: Lab) -> None:
+    """Another machine under the old name shows another host key: told, and overridden it gets everything anew."""
+    bare.json("fault", "power-cut", "node2")
+    bare.json("heal")
+    script = (
+        "systemctl stop ishmael-keeper ishmael-manager ishmael-dbwatch corosync; rm -rf /etc/ishmael/* /var/lib/ishmael/*; "
+        "rm /etc/ssh/ssh_host_*; ssh-keygen -q -A; rm -f /root/.ssh/authorized_keys; systemctl restart ssh; "
+        "systemctl start ishmael-dbwatch ishmael-keeper ishmael-manager"
+    )
+    bare.sh("node2", script)
+    key = bare.sh("node1", "ishmael setup-master --show-key")
+    bare.sh("node2", f"ishmael prepare-slave --key '{key}' --yes")
+    returned, hints = _refused(bare, "node1", "re-add")
+    assert returned == REFUSED
+    assert set(hints) == {"host-key-changed"}, hints
+    done = bare.run("exec", "node1", "--", "ishmael", "re-add", "--override", "host-key-changed", "--yes", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    bare.cluster.wait_complete()
+
+
 def _words() -> list[str]:
     return [word for pair in _GOOD.items() for word in pair]
 

@@ -215,6 +215,8 @@ def test_after_a_power_cut_everything_is_on_the_new_master_and_the_direction_tur
     assert f"{VOICE}/alone.txt".lstrip("/") in names
     master.say(["ishmael", "salvage", "export", find["id"], f"/root/{find['id']}"])
     assert _sh(master, f"cat /root/{find['id']}{VOICE}/alone.txt").strip() == "alone"
+    closed = master.exec(["ishmael", "salvage", "export", find["id"], "/kept/here", "--json"])
+    assert json.loads(closed.stdout)["error"]["hint"].startswith("Name a directory below /root"), closed.stdout
     # The direction has turned, and the former master's call file lies in wait.
     assert not (_root(master) / f"{SPOOL}/outgoing/later.call".lstrip("/")).exists()
     (there / VOICE.lstrip("/") / "back.wav").write_bytes(b"x")

@@ -35,6 +35,25 @@ def test_the_manual_page_and_the_completion_are_installed(complete: Lab) -> None
     assert complete.sh("node1", f"bash -c '{script}'") == "drift"
 
 
+def test_what_needs_more_than_the_manager_may_works_all_the_same(complete: Lab) -> None:
+    """A RAID controller's tool makes its device node, the disks are looked at, and APT's lists are no change that is locked."""
+    node = complete.cluster.nodes[0]
+    plug_in = "/usr/lib/nagios/plugins/check_raid"
+    script = (
+        f"cp -p {plug_in} /root/check_raid; ln -s /bin/true /usr/sbin/storcli64; "
+        f"printf '#!/bin/sh\\nmknod /dev/controller c 1 3 && rm /dev/controller && echo OK: asked\\n' > {plug_in}"
+    )
+    node.say(["sh", "-c", script])
+    try:
+        raid = json.loads(node.say(["ishmael", "check", "raid", "--json"]))
+    finally:
+        node.say(["sh", "-c", f"cp -p /root/check_raid {plug_in}; rm /usr/sbin/storcli64 /root/check_raid"])
+    assert (raid["state"], raid["output"]) == ("ok", "OK: asked")
+    disk = json.loads(node.say(["ishmael", "check", "N5", "--json"]))
+    assert disk["state"] in ("ok", "warning"), disk
+    node.say(["sh", "-c", "apt-get -q update -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts=/dev/null"])
+
+
 def _drift(node: Node) -> list[str]:
     return [each["path"] for each in json.loads(node.say(["ishmael", "drift", "list", "--json"]))["changes"]]
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
+import httpx
 import pytest
+from fastapi import FastAPI
 
 from ishmael.manager.accounts import AccountsBook
+from ishmael.manager.api import problems, users
+from ishmael.manager.ports.node import Peer
+from ishmael.manager.web_follow import WebFollow
 from ishmael.words.accounts import Accounts, Ended, User, accounts_from_json
 from ishmael.words.errors import RequestRefused
 
@@ -85,3 +93,43 @@ def test_both_nodes_know(book: AccountsBook) -> None:
     assert not book.also_ended([Ended("anna", NONCES[2], until_s)])
     assert NONCES[2] in {ended.nonce for ended in _seen(book).ended}
     assert NONCES[3] not in {ended.nonce for ended in _seen(book).ended}
+
+
+def test_the_route(book: AccountsBook) -> None:
+    """It takes one session; what is no nonce, and whose it cannot be, is refused."""
+    app = FastAPI()
+    problems.add_to(app)
+    users.add_to(app, "/api/v1", book)
+
+    def sent(body: dict[str, Any]) -> int:
+        async def asked() -> int:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://ishmael") as client:
+                return (await client.post("/api/v1/sign-outs", json=body)).status_code
+
+        return asyncio.run(asked())
+
+    wish = {"name": "anna", "nonce": NONCES[0], "until_s": int(time.time()) + 1000}
+    assert sent(wish) == 202
+    assert [ended.nonce for ended in _seen(book).ended] == [NONCES[0]]
+    for wrong in ({"nonce": "x"}, {"nonce": NONCES[1] + "\n"}, {"until_s": -1}, {"name": "carl"}, {"more": 1}):
+        assert sent(wish | wrong) in (400, 404, 409, 422), wrong
+
+
+def test_the_master_hears_of_the_slave(book: AccountsBook, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the answer to what it brings over; the next look brings the longer list."""
+    until_s = int(time.time()) + 1000
+    asked: list[dict[str, Any]] = []
+
+    def ask(_peer: object, _op: str, load: dict[str, Any]) -> dict[str, Any]:
+        asked.append(load)
+        return {"changed": False, "ended": [{"user": "anna", "nonce": NONCES[0], "until_s": until_s}]}
+
+    hands = SimpleNamespace(node=SimpleNamespace(ask=ask), clock=SimpleNamespace(now_s=lambda: 1.0))
+    certificates = SimpleNamespace(read=lambda: SimpleNamespace(certificate="c", key="k"))
+    follow = WebFollow(hands, book, certificates)  # type: ignore[arg-type]
+    monkeypatch.setattr(follow, "_peer", lambda _settings: Peer(("10.255.0.2", "192.168.1.12"), "key"))
+    assert follow.look(None)
+    assert [ended.nonce for ended in _seen(book).ended] == [NONCES[0]]
+    assert follow.look(None)
+    assert NONCES[0] in asked[1]["accounts"]
+    assert not follow.look(None)

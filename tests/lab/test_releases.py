@@ -60,14 +60,35 @@ def test_a_cluster_of_two_survives_a_power_cut(pair: tuple[Lab, str]) -> None:
     assert [_failed_units(lab, node) for node in ("node1", "node2")] == ["", ""]
 
 
+_WEB = (
+    "import ssl, urllib.request; "
+    "print(urllib.request.urlopen('https://10.77.0.12/', context=ssl._create_unverified_context()).status)"
+)
+
+
 @pytest.mark.timeout(120)
-def test_a_reset_survives_a_reboot(pair: tuple[Lab, str]) -> None:
-    """The node that went on alone is reset and boots again: alone, with its database, and nothing failed."""
+def test_an_emergency_reset_survives_a_reboot(pair: tuple[Lab, str]) -> None:
+    """The node that went on alone takes the cluster IP as its own and boots again: alone, serving, nothing failed."""
     lab, _ = pair
-    lab.cluster.ask(lab.cluster.nodes[1], "reset")
+    lab.sh("node2", "ishmael-reset-cluster --take-cluster-ip --yes")
     lab.json("reboot", "node2")
     status = json.loads(lab.sh("node2", "ishmael status --json"))
     assert (status["state"], status["role"]) == ("alone", "out")
-    assert "10.77.0.10/" not in lab.sh("node2", "ip -4 addr")
+    assert "10.77.0.10/" in lab.sh("node2", "ip -4 addr")
     assert "online" in lab.sh("node2", "pg_lsclusters --no-header")
     assert _failed_units(lab, "node2") == ""
+    assert lab.sh("node2", f'python3 -c "{_WEB}"') == "200"
+    lab.sh("node2", "ishmael-reset-cluster --give-up-cluster-ip")
+    assert "10.77.0.10/" not in lab.sh("node2", "ip -4 addr")
+
+
+@pytest.mark.timeout(60)
+def test_a_reset_in_peace_survives_a_reboot(pair: tuple[Lab, str]) -> None:
+    """The removed node is reset and boots again: alone, without the cluster IP, with its data."""
+    lab, _ = pair
+    lab.cluster.ask(lab.cluster.nodes[0], "reset")
+    lab.json("reboot", "node1")
+    status = json.loads(lab.sh("node1", "ishmael status --json"))
+    assert (status["state"], status["role"]) == ("alone", "out")
+    assert "10.77.0.10/" not in lab.sh("node1", "ip -4 addr")
+    assert "online" in lab.sh("node1", "pg_lsclusters --no-header")

@@ -10,11 +10,16 @@ import pytest
 
 from ishmael.manager.appliance import kept
 from ishmael.manager.appliance.following import ServicesFollow
+from ishmael.manager.jobs.journal import Journal
 from ishmael.manager.jobs.model import JobState
+from ishmael.manager.jobs.queue import Queue
+from ishmael.manager.jobs.runner import Runner
+from ishmael.manager.works.catalogue import catalogue
 from ishmael.words import places
 from ishmael.words.errors import IshmaelError
 from ishmael.words.profile import profile_from_toml
 from manager.helpers import done, run, stage
+from manager.test_works import Cut, hurt_factory
 from manager.world import Machine, World
 
 DHCP = ["enabled=true", "dhcp=true", "range_from=10.77.0.100", "range_to=10.77.0.200"]
@@ -183,3 +188,29 @@ def test_files_of_a_service_have_different_names() -> None:
         values = {**kept.settings(machine.hands, service), **given}
         names = [Path(path).name for path in service.files(values, kept.place(machine.hands), "s")]
         assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_cut_anywhere_and_resumed_ends_the_same(late: bool, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """As every other work: killed before or after any step, and resumed by a new manager."""
+    wish = {"service": "dns", "set": DHCP}
+    straight = _world()
+    stage(straight, "master", where := tmp_path_factory.mktemp("straight"))
+    done(straight.machines[0], "apply-service", wish, where)
+    at, steps = 1, 1
+    while at <= steps:
+        world = _world()
+        stage(world, "master", where := tmp_path_factory.mktemp("cut"))
+        machine, journal = world.machines[0], Journal(str(where / "job.sqlite"))
+        works = catalogue(machine.hands)
+        steps = int(Queue(journal, works).plan("apply-service", wish, ())["steps"])
+        job = Queue(journal, works).submit("apply-service", wish, ())
+        with pytest.raises(Cut):
+            cut = {**works, "apply-service": hurt_factory(works["apply-service"], at, late, Cut())}
+            Runner(journal, cut, nullcontext).run_next()
+        Runner(journal, catalogue(machine.hands), nullcontext).run_next()
+        assert journal.job(job.id).state == JobState.DONE, (at, journal.job(job.id).error)
+        journal.close()
+        assert world.image() == straight.image(), at
+        at += 1
+    assert steps > 1

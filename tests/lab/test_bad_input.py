@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -216,6 +217,20 @@ def test_a_replaced_machine_is_re_added_when_the_admin_says_so(bare: Lab) -> Non
     assert set(hints) == {"host-key-changed"}, hints
     done = bare.run("exec", "node1", "--", "ishmael", "re-add", "--override", "host-key-changed", "--yes", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
+    bare.cluster.wait_complete()
+
+
+@pytest.mark.timeout(180)
+def test_a_slave_without_power_is_removed_and_added_again(bare: Lab) -> None:
+    """It could not be told; back again it takes nothing over, and is added with nothing typed (U5)."""
+    bare.json("fault", "power-cut", "node2")
+    assert bare.cluster.ask(bare.cluster.nodes[0], "remove-slave")["result"]["slave_withdrawn"] is False
+    bare.json("heal")
+    # Longer than any of its waits for a master that says nothing.
+    time.sleep(10)
+    assert "10.77.0.10/" not in bare.sh("node2", "ip -4 addr")
+    assert bare.cluster.master() == bare.cluster.nodes[0]
+    bare.cluster.ask(bare.cluster.nodes[0], "add-slave")
     bare.cluster.wait_complete()
 
 

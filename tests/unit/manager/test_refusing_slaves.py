@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ishmael.manager.works.machine import OWN_HOST_KEY
 from ishmael.words import places
 from ishmael.words.errors import IshmaelError
 from ishmael.words.roles import Role
@@ -48,6 +49,8 @@ ADD_FAULTS: dict[str, tuple[Callable[[World], Any], Mapping[str, Any], str, int]
     "no space": (lambda w: setattr(w.machines[1].files, "free_bytes", lambda _path: 1000), {}, "disk-full", 4),
     "prefix": (lambda w: _new_address(w, 1, "10.78.0.2/24"), {}, "prefix-differs", 4),
     "no corosync": (lambda w: setattr(w.machines[1].corosync, "there", False), {}, "corosync-missing", 4),
+    "cluster's key lost": (lambda w: w.machines[0].files.remove(places.CLUSTER_KEY), {}, "cluster-key-missing", 5),
+    "own host key lost": (lambda w: w.machines[0].files.remove(OWN_HOST_KEY), {}, "host-key-missing", 5),
     "key lost": (lambda w: w.machines[0].files.remove(places.COROSYNC_KEY), {}, "corosync-key-wrong", 5),
     "serving": (lambda w: setattr(w.machines[1].keeper, "role", Role.MASTER), {}, "peer-is-master", 3),
     "not let in": (lambda w: w.machines[1].files.remove(places.AUTHORIZED_KEYS), {}, "peer-refuses-key", 4),

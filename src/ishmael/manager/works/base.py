@@ -154,7 +154,10 @@ class Arguments:
         return value.strip()
 
     def _find(self, field: str, code: str, message: str, hint: str) -> None:
-        self._findings.append(Finding(field, code, message, hint))
+        found = Finding(field, code, message, hint)
+        # A work may read a field twice, with one default and another.
+        if found not in self._findings:
+            self._findings.append(found)
 
 
 def wait_until(

@@ -10,6 +10,7 @@ from ishmael.lab.build import Say
 from ishmael.lab.lifecycle import nodes_of
 from ishmael.lab.node import Node
 from ishmael.lab.plan import LabPlan
+from ishmael.lab.post import Post
 from ishmael.lab.tools import wait_until
 from ishmael.words.errors import HostFault
 
@@ -120,6 +121,7 @@ class Cluster:
         self.wait_complete()
         database.make(self.nodes)
         web.make_user(self._lab, first)
+        Post(self._lab).use(first, self.nodes)
 
     def re_add_standby(self) -> dict[str, Any]:
         """Once the former master is back on standby, re-add it on the new one.

@@ -16,6 +16,7 @@ from ishmael.lab import base, cgroups, network, state
 from ishmael.lab.build import Say
 from ishmael.lab.node import Node, loop_devices
 from ishmael.lab.plan import CACHE, RUN, LabPlan
+from ishmael.lab.post import Post
 from ishmael.lab.tools import run, wait_until
 from ishmael.words.errors import HostFault, RequestRefused
 
@@ -57,6 +58,7 @@ def up(lab: LabPlan, package: Path | None, say: Say, more: tuple[str, ...] = (),
             say("wiring the networks")
             cgroups.create(lab.cgroup)
             network.create(lab)
+            Post(lab).open()
             say("booting two nodes")
             _boot_nodes(lab, parts)
             state.save(lab, replace(now, phase="up"))

@@ -218,13 +218,13 @@ class Node:
             return Outcome(EXIT_TIMED_OUT, "", f"took more than {timeout_s:.0f} s")
         return Outcome(process.returncode, said, complained)
 
-    def say(self, command: Sequence[str], *, timeout_s: float = 60.0) -> str:
+    def say(self, command: Sequence[str], *, timeout_s: float = 60.0, stdin: str = "") -> str:
         """Run a command in the node that must succeed and return its output.
 
         Raises:
             HostFault: it failed.
         """
-        done = self.exec(command, timeout_s=timeout_s)
+        done = self.exec(command, timeout_s=timeout_s, stdin=stdin)
         if done.returncode != 0:
             text = (done.stderr or done.stdout).strip().splitlines()
             last = text[-1] if text else "no output"

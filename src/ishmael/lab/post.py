@@ -1,116 +1,158 @@
-"""A smarthost on the client: takes every mail (RFC 5321) and puts it into a directory; nothing is sent on.
+"""The lab's smarthost, on the client: wants STARTTLS (RFC 3207) and a login (RFC 4954), keeps every mail, sends nothing on.
 
-``python -m ishmael.lab.post ADDRESS PORT DIRECTORY``: ends when its input ends.
+It is up as long as the lab. ``python -m ishmael.lab.post DIRECTORY`` is the server's own process.
 """
 
 from __future__ import annotations
 
-import socketserver
+import asyncio
+import os
+import secrets
+import ssl
 import subprocess
 import sys
-import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from pathlib import Path
 
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
 from ishmael.lab import client, plan
+from ishmael.lab.node import Node
 from ishmael.lab.plan import LabPlan
+from ishmael.lab.tools import run, wait_until
 from ishmael.words.errors import HostFault
 
-PORT = 2525
-_READY = "ready"
+PORT = 587
+USER = "ishmael"
+TO = "admin@example.org"
+_BYTES_MAX = 4 << 20
+_CERTIFICATE, _KEY, _PASSWORD, _MAILS, _READY = "certificate.pem", "key.pem", "password", "mails", "ready"
+_ON_NODES = "/etc/ssl/certs/lab-smarthost.pem"
 
 
 @dataclass(frozen=True)
 class Post:
-    """Where mail can be sent to, and what came.
+    """The smarthost of a lab.
 
     Args:
-        address: of the client.
-        port: TCP.
-        directory: one file a mail.
+        lab: whose.
     """
 
-    address: str
-    port: int
-    directory: Path
+    lab: LabPlan
+
+    @property
+    def home(self) -> Path:
+        """Certificate, key, password and mails."""
+        return self.lab.run_directory / "post"
+
+    @property
+    def mails(self) -> Path:
+        """One file a mail, in the order in which they came."""
+        return self.home / _MAILS
+
+    @property
+    def password_file(self) -> Path:
+        """What has to be said at the login."""
+        return self.home / _PASSWORD
+
+    def open(self) -> None:
+        """Make certificate and password, where they are not there yet, and take mail until the lab goes down.
+
+        Raises:
+            HostFault: it does not come up.
+        """
+        self.mails.mkdir(parents=True, exist_ok=True)
+        if not self.password_file.exists():
+            self.password_file.touch(0o600)
+            self.password_file.write_text(secrets.token_urlsafe(18))
+            run(
+                ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+                 "-subj", "/CN=lab smarthost", "-addext", f"subjectAltName=IP:{plan.CLIENT_IP}",
+                 "-keyout", str(self.home / _KEY), "-out", str(self.home / _CERTIFICATE)]
+            )  # fmt: skip
+        ready = self.home / _READY
+        ready.unlink(missing_ok=True)
+        words = client.command(self.lab, [sys.executable, "-m", "ishmael.lab.post", str(self.home)])
+        with (self.home / "log").open("ab") as log:
+            process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        if not wait_until(lambda: ready.exists() or process.poll() is not None, 15, 0.02) or not ready.exists():
+            raise HostFault("no-smarthost", f"Nothing takes mail at {plan.CLIENT_IP}:{PORT}: see {self.home / 'log'}.")
+
+    def close(self) -> None:
+        """Take no more mail, as a smarthost that is down; ``open`` goes on with the same directory."""
+        ready = self.home / _READY
+        if ready.exists():
+            os.kill(int(ready.read_text()), 9)
+            ready.unlink()
+
+    def use(self, master: Node, nodes: tuple[Node, ...]) -> None:
+        """Let the cluster send its mails here, by the product's own command.
+
+        Raises:
+            HostFault: it refuses.
+        """
+        for node in nodes:
+            node.say(
+                ["sh", "-euc", f"cat >{_ON_NODES}; sync {_ON_NODES}"], stdin=(self.home / _CERTIFICATE).read_text()
+            )
+        there = "/root/lab-smarthost"
+        master.say(["sh", "-euc", f"umask 077; cat >{there}"], stdin=self.password_file.read_text())
+        master.say(
+            ["ishmael", "mail", "set", "--host", plan.CLIENT_IP, "--port", str(PORT), "--security", "starttls",
+             "--user", USER, "--password-file", there, "--to", TO, "--ca-file", _ON_NODES]
+        )  # fmt: skip
+        master.say(["rm", there])
+
+    def texts(self) -> list[str]:
+        """The mails so far, each its subject and its decoded text."""
+        found = [
+            message_from_bytes(path.read_bytes(), policy=policy.default) for path in sorted(self.mails.glob("*.eml"))
+        ]
+        return [f"{mail['Subject']}\n{mail.get_content()}" for mail in found]
 
     def text(self) -> str:
-        """All that came, decoded."""
-        mails = [
-            message_from_bytes(path.read_bytes(), policy=policy.default)
-            for path in sorted(self.directory.glob("*.eml"))
-        ]
-        return "\n".join(f"{mail['Subject']}\n{mail.get_content()}" for mail in mails)
+        """All of it."""
+        return "\n".join(self.texts())
 
 
-@contextmanager
-def receiving(lab: LabPlan) -> Iterator[Post]:
-    """Take mail for as long as this lasts.
+class _Keeper:
+    """aiosmtpd's handler: a mail is taken once its file is whole."""
 
-    Raises:
-        HostFault: the port is taken.
-    """
-    with tempfile.TemporaryDirectory(prefix="ishmael-post-") as directory:
-        words = [sys.executable, "-m", "ishmael.lab.post", plan.CLIENT_IP, str(PORT), directory]
-        process = subprocess.Popen(client.command(lab, words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        try:
-            if process.stdout.readline().strip() != _READY:
-                raise HostFault("no-smarthost", f"Nothing takes mail at {plan.CLIENT_IP}:{PORT}.")
-            yield Post(plan.CLIENT_IP, PORT, Path(directory))
-        finally:
-            process.communicate(timeout=10)
+    def __init__(self, home: Path) -> None:
+        self._mails = home / _MAILS
+        self._taken = len(list(self._mails.glob("*.eml")))
 
-
-class _Session(socketserver.StreamRequestHandler):
-    directory = Path()
-    taken = 0
-
-    def handle(self) -> None:
-        self._say("220 lab")
-        while line := self.rfile.readline(4096):
-            verb = line.strip().upper()
-            if verb.startswith(b"DATA"):
-                self._say("354 go on")
-                self._take()
-                self._say("250 taken")
-            elif verb.startswith(b"QUIT"):
-                self._say("221 bye")
-                return
-            else:
-                self._say("250 lab")
-
-    def _say(self, text: str) -> None:
-        self.wfile.write(text.encode() + b"\r\n")
-
-    def _take(self) -> None:
-        lines = []
-        while (line := self.rfile.readline(65536)) not in (b".\r\n", b""):
-            lines.append(line[1:] if line.startswith(b"..") else line)
-        type(self).taken += 1
-        fresh = self.directory / f"{self.taken:04}.new"
-        fresh.write_bytes(b"".join(lines))
+    async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
+        self._taken += 1
+        fresh = self._mails / f"{self._taken:04}.new"
+        said = f"X-Lab-Login: {USER}\r\nX-Lab-Peer: {session.peer[0] if session.peer else ''}\r\n"
+        fresh.write_bytes(said.encode() + (envelope.original_content or b""))
         fresh.rename(fresh.with_suffix(".eml"))
+        return "250 taken"
 
 
-class _Server(socketserver.ThreadingTCPServer):
-    allow_reuse_address, daemon_threads = True, True
+async def _serve(home: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(home / _CERTIFICATE, home / _KEY)
+    password, keeper = (home / _PASSWORD).read_bytes(), _Keeper(home)
 
+    def authenticate(_server: SMTP, _session: Session, _envelope: Envelope, _how: str, said: object) -> AuthResult:
+        known = isinstance(said, LoginPassword) and secrets.compare_digest(said.login + b"\0" + said.password,
+                                                                           USER.encode() + b"\0" + password)  # fmt: skip
+        return AuthResult(success=known, handled=False)
 
-def main() -> int:
-    """Take mail until the input ends."""
-    _Session.directory = Path(sys.argv[3])
-    with _Server((sys.argv[1], int(sys.argv[2])), _Session) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        print(_READY, flush=True)
-        sys.stdin.read()
-        server.shutdown()
-    return 0
+    def session() -> SMTP:
+        return SMTP(
+            keeper, hostname="lab", tls_context=context, require_starttls=True, auth_required=True,
+            authenticator=authenticate, data_size_limit=_BYTES_MAX,
+        )  # fmt: skip
+
+    server = await asyncio.get_running_loop().create_server(session, plan.CLIENT_IP, PORT)
+    (home / "ready.new").write_text(str(os.getpid()))
+    (home / "ready.new").rename(home / _READY)
+    await server.serve_forever()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    asyncio.run(_serve(Path(sys.argv[1])))

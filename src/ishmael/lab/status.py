@@ -9,6 +9,7 @@ from ishmael.lab import database, plan, state, web
 from ishmael.lab.lifecycle import nodes_of
 from ishmael.lab.node import Node
 from ishmael.lab.plan import LabPlan
+from ishmael.lab.post import Post
 
 
 def holds_cluster_ip(node: Node) -> bool:
@@ -37,7 +38,7 @@ def lab_status(lab: LabPlan) -> dict[str, Any]:
         "gateway": plan.GATEWAY_IP,
         "cluster_ip": plan.CLUSTER_IP,
         "web": web.access(lab),
-        "smtp_dir": None,
+        "smtp_dir": str(Post(lab).mails),
         "db_url": database.URL if any(_has_database(node) for node in nodes_of(lab)) else None,
         "package": now.package if now else "",
         "fault": now.last_fault if now else "",

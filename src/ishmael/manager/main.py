@@ -126,7 +126,7 @@ def serve(api_socket: str, jobs: str) -> None:
     app = make_app(Queue(journal, works), journal, look, hands.host.version(), book)
     services.add_to(app, hands)
     networks.add_to(app, hands, journal)
-    checks.add_to(app, hands, cluster, known, mailer)
+    checks.add_to(app, hands, cluster, mailer)
     data.add_to(app, hands, salvage, files.settle)
     audit.add_to(app, hands.keeper)
     drift_routes.add_to(app, drift)

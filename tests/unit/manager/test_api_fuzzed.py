@@ -67,7 +67,7 @@ def _whole_app(where: Path) -> FastAPI:
     app = make_app(Queue(journal, works), journal, look, "0.1.0", AccountsBook(hands.files, lambda _path: None))
     services.add_to(app, hands)
     networks.add_to(app, hands, journal)
-    checks.add_to(app, hands, cluster, known, _SilentMailer(hands, known, events))
+    checks.add_to(app, hands, cluster, _SilentMailer(hands, known, events))
     data.add_to(app, hands, Salvage("node1", str(where / "salvage")), lambda _wait_s: {})
     audit.add_to(app, hands.keeper)
     drift.add_to(app, Drift(hands, nullcontext))

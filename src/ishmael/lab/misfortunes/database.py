@@ -10,7 +10,7 @@ from ishmael.lab import acknowledged, database, faults
 from ishmael.lab.faults.machine import power_on_both, switch_on
 from ishmael.lab.misfortunes.scene import DATA, Scene, finished_jobs, sh, write_commits
 from ishmael.lab.node import Node
-from ishmael.lab.post import receiving
+from ishmael.lab.post import Post
 from ishmael.lab.tools import wait_until
 from ishmael.words.errors import HostFault
 
@@ -150,26 +150,23 @@ def _diverge(scene: Scene) -> None:
 
 def written_alone(scene: Scene) -> None:
     """A row that only the former master has: kept aside, listed, shown, exported, told and mailed."""
-    with receiving(scene.lab) as post:
-        _diverge(scene)
-        words = ["--host", post.address, "--port", str(post.port), "--security", "none", "--to", "admin@example.org"]
-        scene.master.say(["ishmael", "mail", "set", *words])
-        with scene.quiet():
-            found = scene.re_add()
-        name, master, former = str(found["salvage"]), scene.master, scene.slave
-        scene.told(master, name)
-        finds = json.loads(master.say(["ishmael", "salvage", "list", "--json"]))["finds"]
-        (find,) = [find for find in finds if find["id"] == name]
-        scene.seen.said["ishmael salvage list"] = str(find["why"])
-        if find["node"] != former.plan.name or find["count"] < 1:
-            raise HostFault("misfortune", f"What was kept aside is listed as {find}.")
-        scene.named("ishmael salvage show", lambda: former.say(["ishmael", "salvage", "show", name]), "rows.jsonl")
-        former.say(["ishmael", "salvage", "export", name, f"/root/{name}"])
-        rows = [json.loads(row) for row in former.say(["cat", f"/root/{name}/rows.jsonl"]).splitlines()]
-        if not any(row["row"].get("t") == "only here" for row in rows):
-            raise HostFault("misfortune", f"The row that only the former master had is not among {rows[:5]}.")
-        scene.shown(master, "kept aside from nodes that joined")
-        scene.named("mail", post.text, name, 60)
+    _diverge(scene)
+    with scene.quiet():
+        found = scene.re_add()
+    name, master, former = str(found["salvage"]), scene.master, scene.slave
+    scene.told(master, name)
+    finds = json.loads(master.say(["ishmael", "salvage", "list", "--json"]))["finds"]
+    (find,) = [find for find in finds if find["id"] == name]
+    scene.seen.said["ishmael salvage list"] = str(find["why"])
+    if find["node"] != former.plan.name or find["count"] < 1:
+        raise HostFault("misfortune", f"What was kept aside is listed as {find}.")
+    scene.named("ishmael salvage show", lambda: former.say(["ishmael", "salvage", "show", name]), "rows.jsonl")
+    former.say(["ishmael", "salvage", "export", name, f"/root/{name}"])
+    rows = [json.loads(row) for row in former.say(["cat", f"/root/{name}/rows.jsonl"]).splitlines()]
+    if not any(row["row"].get("t") == "only here" for row in rows):
+        raise HostFault("misfortune", f"The row that only the former master had is not among {rows[:5]}.")
+    scene.shown(master, "kept aside from nodes that joined")
+    scene.named("mail", Post(scene.lab).text, name, 60)
 
 
 def rewind_cut(scene: Scene) -> None:

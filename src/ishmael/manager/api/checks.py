@@ -9,7 +9,7 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from ishmael.manager.ports.hands import Hands
-from ishmael.manager.watch.cluster import ClusterChecks, Known
+from ishmael.manager.watch.cluster import ClusterChecks
 from ishmael.manager.watch.icinga import configuration
 from ishmael.manager.watch.mail import Mailer
 from ishmael.manager.works import machine
@@ -48,11 +48,11 @@ class MonitoringWish(BaseModel):
     raid: bool | None = None
 
 
-def add_to(app: FastAPI, hands: Hands, cluster: ClusterChecks, known: Known, mailer: Mailer) -> None:
+def add_to(app: FastAPI, hands: Hands, cluster: ClusterChecks, mailer: Mailer) -> None:
     """Add the routes."""
     _add_checks(app, hands, cluster)
     _add_watching(app, cluster)
-    _add_telling(app, hands, known, mailer)
+    _add_telling(app, hands, cluster, mailer)
 
 
 def _add_checks(app: FastAPI, hands: Hands, cluster: ClusterChecks) -> None:
@@ -108,7 +108,9 @@ def _add_watching(app: FastAPI, cluster: ClusterChecks) -> None:
         return PlainTextResponse(cluster.metrics(), media_type="text/plain; version=0.0.4")
 
 
-def _add_telling(app: FastAPI, hands: Hands, known: Known, mailer: Mailer) -> None:
+def _add_telling(app: FastAPI, hands: Hands, cluster: ClusterChecks, mailer: Mailer) -> None:
+    known = cluster.known
+
     @app.get(f"{PREFIX}/monitoring", tags=["checks"])
     def monitoring() -> dict[str, Any]:
         """The monitoring file, without passwords."""
@@ -116,9 +118,11 @@ def _add_telling(app: FastAPI, hands: Hands, known: Known, mailer: Mailer) -> No
 
     @app.put(f"{PREFIX}/monitoring", tags=["checks"])
     def change(wish: MonitoringWish) -> dict[str, Any]:
-        """Change it; the master brings it to the slave."""
+        """Change it; the master brings it to the slave before it answers, or as soon as that one is heard."""
         changed = merged(known.monitoring(), wish.model_dump(exclude_none=True))
         hands.files.write(places.MONITORING, changed.to_toml().encode(), 0o600)
+        if known.role_of_peer():
+            cluster.bring()
         return changed.shown()
 
     @app.get(f"{PREFIX}/mail", tags=["checks"])

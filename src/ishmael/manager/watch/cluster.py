@@ -76,6 +76,14 @@ class Known:
                 self._monitoring = (raw, Monitoring())
         return self._monitoring[1]
 
+    def role_of_peer(self) -> str:
+        """What the other node says that it is; empty when it is not heard."""
+        try:
+            keeper = self._hands.keeper.status(RECENT_S)
+        except IshmaelError:
+            return ""
+        return str((keeper.get("peer") or {}).get("role", "")) if keeper.get("heard") else ""
+
     def peer(self) -> Peer | None:
         """The other node's door."""
         other = self._looking.situation().peer
@@ -98,23 +106,24 @@ class ClusterChecks:
     name = "checks of the other node"
 
     def __init__(self, hands: Hands, scheduler: Scheduler, known: Known, events: Events) -> None:
-        self._hands, self._known, self._events = hands, known, events
-        self.scheduler = scheduler
+        self._hands, self._events = hands, events
+        self.scheduler, self.known = scheduler, known
         self._peer: list[dict[str, Any]] = []
         self._peer_at = ""
         self._sent: bytes | None = None
         self.unreached = ""
 
     def run(self, stop: threading.Event) -> None:
-        """Ask every minute, and soon after the other node told of a change."""
-        asked_s, marked = -_ASK_EVERY_S, ""
+        """Ask every minute; soon when the other node told of a change, has another role or lacks the monitoring file."""
+        asked_s, marked = -_ASK_EVERY_S, ("", "")
         while not stop.wait(1.0):
-            told = self._newest_of_peer()
+            mark = (self._newest_of_peer(), self.known.role_of_peer())
+            news = mark != marked or self._sent != self._hands.files.read(places.MONITORING)
             waited_s = time.monotonic() - asked_s
-            if waited_s < _ASK_AT_ONCE_S or (waited_s < _ASK_EVERY_S and told == marked):
+            if waited_s < _ASK_AT_ONCE_S or (waited_s < _ASK_EVERY_S and not news):
                 continue
-            asked_s, marked = time.monotonic(), told
-            self._ask()
+            asked_s, marked = time.monotonic(), mark
+            self.bring()
 
     def _newest_of_peer(self) -> str:
         own = self._hands.host.name()
@@ -125,25 +134,28 @@ class ClusterChecks:
         ]
         return ids[-1] if ids else ""
 
-    def _ask(self) -> None:
-        seen = self._known.seen()
-        peer = self._known.peer() if seen.side == "master" else None
+    def bring(self) -> None:
+        """As master: bring the monitoring file to the slave and hear what its checks say. Tried again when it fails."""
+        seen = self.known.seen()
+        peer = self.known.peer() if seen.side == "master" else None
         if peer is None:
             self._peer, self._peer_at, self.unreached = [], "", ""
+            self._sent = self._hands.files.read(places.MONITORING)
             self._heard_salvage([])
             return
         raw = self._hands.files.read(places.MONITORING)
         try:
             answer = self._hands.node.ask(peer, "checks", {"monitoring": (raw or b"").decode()}, limit_s=8.0)
             self._peer, self._peer_at, self.unreached = list(answer["checks"]), now_text(), ""
-            self._known.peer_version = str(answer.get("version", ""))
+            self._sent = raw
+            self.known.peer_version = str(answer.get("version", ""))
             self._heard_salvage([dict(find) for find in answer.get("salvage", ())])
         except (IshmaelError, KeyError, TypeError, ValueError) as error:
             self.unreached = str(error)
 
     def _heard_salvage(self, finds: list[dict[str, Any]]) -> None:
-        if self._known.salvage is not None:
-            self._known.salvage.heard(finds)
+        if self.known.salvage is not None:
+            self.known.salvage.heard(finds)
 
     def all(self) -> dict[str, Any]:
         """``ishmael checks --json``."""
@@ -180,7 +192,7 @@ class ClusterChecks:
         """The worst state, and why, in order of importance, with what to do."""
         rows = [row for row in self.all()["checks"] if row["state"] != "ok" and row["hard"]]
         told = {row["id"] for row in rows}
-        rows += [row for row in seen_at_once(self._known.status()) if row["id"] not in told]
+        rows += [row for row in seen_at_once(self.known.status()) if row["id"] not in told]
         rows.sort(key=lambda row: (_ORDER.get(row["state"], 2), bool(row["acknowledged"])))
         reasons = [
             {key: row[key] for key in ("id", "name", "title", "title_de", "node", "state", "since", "output", "hint", "hint_de",
@@ -202,7 +214,7 @@ class ClusterChecks:
         for row in self.all()["checks"]:
             value = int(State[str(row["state"]).upper()])
             lines.append(f'ishmael_check_state{{id="{row["id"]}",check="{row["name"]}",node="{row["node"]}"}} {value}')
-        seen = self._known.seen()
+        seen = self.known.seen()
         lines += [
             "# HELP ishmael_master 1 on the node that serves", "# TYPE ishmael_master gauge",
             f"ishmael_master {int(seen.side == 'master')}",

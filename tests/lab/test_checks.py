@@ -107,6 +107,10 @@ def _undone(node: Node, do: str, undo: str) -> Iterator[None]:
         _sh(node, undo)
 
 
+def _set(key: str, items: str) -> str:
+    return f"sed -i 's/^{key} = .*/{key} = [{items}]/' {_MONITORING}"
+
+
 def _stopped(unit: str) -> tuple[str, str]:
     return (f"systemctl kill -s STOP {unit}", f"systemctl kill -s CONT {unit}")
 
@@ -148,11 +152,8 @@ def test_wrong_passwords_full_disks_and_wrong_clocks_are_noticed(well: Lab) -> N
         psql = "runuser -u postgres -- psql -q -d ishmael -c"
         with ExitStack() as stack:
             clock = stack.enter_context(time_server.telling(well.plan, 30.0))
-            for node in (master, slave):
-                servers = f'ntp_servers = ["{clock}"]'
-                stack.enter_context(
-                    _undone(node, f"sed -i '1a {servers}' {_MONITORING}", f"sed -i '/^ntp_servers/d' {_MONITORING}")
-                )
+            # The master brings it to the slave.
+            stack.enter_context(_undone(master, _set("ntp_servers", f'"{clock}"'), _set("ntp_servers", "")))
             stack.enter_context(_undone(
                 master, f"cp -p {conf} /root/conf; sed -i 's/^\\( *secret *=\\).*/\\1 nobody-knows/' {conf}", f"mv /root/conf {conf}"
             ))  # fmt: skip
@@ -222,7 +223,7 @@ def test_a_controller_that_reports_a_dead_unit_notifies_or_moves(well: Lab) -> N
     master, slave = _two(well)
     tool, before, post = "/usr/sbin/tw_cli", len(Post(well.plan).texts()), Post(well.plan)
     master.say(["sh", "-euc", f"cat >{tool}; chmod 755 {tool}; echo DEGRADED >/root/unit-state"], stdin=_STAND_IN)
-    _sh(master, f"sed -i '1a notify_only = [\"F3\"]' {_MONITORING}")
+    _sh(master, _set("notify_only", '"F3"'))
     names = {"master": master.plan.name, "slave": slave.plan.name}
     try:
         told = (Seen("F3", "master", ("warning", "critical"), "DEGRADED"),)
@@ -232,7 +233,7 @@ def test_a_controller_that_reports_a_dead_unit_notifies_or_moves(well: Lab) -> N
         assert wait_until(lambda: not _fits(well, dead, names), 90, 1), _fits(well, dead, names)
         assert wait_until(lambda: "INOPERABLE" in _mails(post, before), _MAIL_TIMEOUT_S, 0.5)
         assert _two(well)[0].plan == master.plan
-        _sh(master, f"sed -i '/^notify_only/d' {_MONITORING}")
+        _sh(master, _set("notify_only", ""))
 
         def moved() -> bool:
             now = well.cluster.master()
@@ -240,4 +241,4 @@ def test_a_controller_that_reports_a_dead_unit_notifies_or_moves(well: Lab) -> N
 
         assert wait_until(moved, 90, 1)
     finally:
-        _sh(master, f"rm -f {tool} /root/unit-state; sed -i '/^notify_only/d' {_MONITORING}")
+        _sh(master, f"rm -f {tool} /root/unit-state; {_set('notify_only', '')}")

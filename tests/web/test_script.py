@@ -226,6 +226,48 @@ def test_a_manager_that_is_down_while_a_form_is_sent(site: Served, page: Page) -
     assert page.url == site.url("/notifications")
 
 
+def test_no_key_does_what_was_not_shown(site: Served, page: Page) -> None:
+    """Enter in a field checks; what is done is what was checked last; a double click on "Check" does nothing more."""
+
+    def asked() -> list[bool]:
+        return [bool(body.get("dry_run")) for _, path, body in site.manager.asked if path == "/jobs"]
+
+    page.goto(site.url("/cluster/setup-master"))
+    page.get_by_label("Cluster IP").fill("192.168.1.10")
+    page.get_by_role("button", name="Check", exact=True).dblclick()
+    expect(page.get_by_role("heading", name="This will be done")).to_be_focused()
+    page.wait_for_timeout(700)
+    assert asked() == [True]
+    page.get_by_label("Cluster IP").fill("192.168.1.20")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="This will be done")).to_be_focused()
+    page.wait_for_timeout(700)
+    assert asked() == [True, True]
+    page.get_by_label("Cluster IP").fill("192.168.1.30")
+    page.get_by_role("button", name="Set up the master").click()
+    expect(page.get_by_role("alert")).to_contain_text("this is not what was checked")
+    assert asked() == [True, True, True]
+    page.get_by_role("button", name="Set up the master").click()
+    expect(page).to_have_url(site.url("/jobs/7"))
+    assert asked() == [True, True, True, False]
+
+
+def test_removing_a_user_is_asked_first(site: Served, page: Page) -> None:
+    """By keyboard; what happens meanwhile does not close the question."""
+    site.manager.asked.clear()
+    page.goto(site.url("/users"))
+    page.locator("summary").focus()
+    page.keyboard.press("Enter")
+    site.manager.answers["/status"] = {**ANSWERS["/status"], "version": "9.9.9"}
+    site.tell("event")
+    expect(page.locator("footer")).to_contain_text("9.9.9")
+    assert site.manager.asked == []
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("details[open]")).to_have_count(0)
+    assert [(method, path) for method, path, _ in site.manager.asked] == [("DELETE", "/users/anna")]
+
+
 def test_what_nobody_sees_often_is_accessible(site: Served, page: Page) -> None:
     """Pages to sign in at, for the first admin, of a find, of what is not there, and of a bug; also wrong and in the dark."""
 
@@ -236,7 +278,7 @@ def test_what_nobody_sees_often_is_accessible(site: Served, page: Page) -> None:
             found = Axe().run(page).response["violations"]
             assert [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")] == []
 
-    for path in ("/salvage/x1", "/nothing", "/jobs/abc", "/cluster/setup-master", "/cluster"):
+    for path in ("/salvage/x1", "/nothing", "/jobs/abc", "/cluster/setup-master", "/cluster", "/users"):
         page.goto(site.url(path))
         accessible()
     site.manager.answers["/salvage"] = []

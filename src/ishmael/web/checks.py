@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
+from ishmael.web import agreed
 from ishmael.web.manager import Problem, Who
 from ishmael.web.people import segment
 
@@ -78,6 +79,7 @@ def _add_one(app: FastAPI, web: Web) -> None:
         fields = await web.form(request)
         who, why, path = web.who(request), fields.get("why", "").strip(), f"/checks/{segment(check_id)}"
         try:
+            await agreed.require_here(web, who, node)
             if fields.get("action") == "acknowledge":
                 await web.manager.post(who, f"{path}/acknowledge", {"why": why})
             else:
@@ -91,8 +93,9 @@ async def set_window(web: Web, who: Who, fields: Mapping[str, str]) -> None:
     """Begin the maintenance window of this node, or end it.
 
     Raises:
-        Problem: the length is none, or as the manager says.
+        Problem: the length is none, the form is the other node's, or as the manager says.
     """
+    await agreed.require_here(web, who, fields.get("node", ""))
     if fields.get("action") == "end":
         await web.manager.delete(who, "/maintenance")
         return

@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from ishmael.web import checks
+from ishmael.web import agreed, checks
 from ishmael.web.manager import Problem, Who
 
 if TYPE_CHECKING:
@@ -293,7 +293,9 @@ def _add_forms(app: FastAPI, web: Web) -> None:
         names = {field.name for field in wanted.fields}
         wish = {"work": wanted.work, "arguments": arguments, "override": overrides(fields)}
         try:
-            if fields.get("action") == "do":
+            mark = await agreed.mark(web, who, wish)
+            objection = agreed.objection(fields, mark, "do")
+            if fields.get("action") == "do" and objection is None:
                 job = await web.manager.post(who, "/jobs", wish)
                 # The job of a failover stays on this node, which is not at the cluster IP any more: the overview shows the move.
                 return RedirectResponse("/" if wanted.work == "failover" else f"/jobs/{job['id']}", 303)
@@ -303,7 +305,8 @@ def _add_forms(app: FastAPI, web: Web) -> None:
             more = {"findings": found, "problem": None if found else problem}
             return await _form_page(web, request, wanted, who, fields, **more)
         found = by_field(plan["findings"], names)
-        return await _form_page(web, request, wanted, who, fields, plan=agreeable(plan), findings=found)
+        shown = {"plan": agreeable(plan), "mark": mark, "findings": found, "problem": objection}
+        return await _form_page(web, request, wanted, who, fields, **shown)
 
 
 def _form(work: str) -> Form:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import FastAPI, Path, Request
 from fastapi.responses import RedirectResponse, Response
 
+from ishmael.web import agreed
 from ishmael.web.manager import Problem, Who
 
 if TYPE_CHECKING:
@@ -43,15 +44,12 @@ def add_to(app: FastAPI, web: Web) -> None:
     async def settled(request: Request) -> Response:
         fields = await web.form(request)
         who = web.who(request)
-        chosen = sorted(
-            int(name[4:])
-            for name in fields
-            if name.startswith("job-") and name[4:].isdecimal() and len(name) < _NAME_MAX
-        )
+        chosen = _chosen(fields)
         if not chosen:
             missing = Problem(422, "nothing-chosen", "No job is chosen.", "Tick the jobs that are meant.")
             return await every(request, 422, missing)
         try:
+            await agreed.require_here(web, who, fields.get("node", ""))
             if fields.get("action") == "drop":
                 for number in chosen:
                     await web.manager.delete(who, f"/jobs/{number}")
@@ -70,6 +68,7 @@ def add_to(app: FastAPI, web: Web) -> None:
         fields = await web.form(request)
         who = web.who(request)
         try:
+            await agreed.require_here(web, who, fields.get("node", ""))
             if fields.get("action") == "apply":
                 await web.manager.post(who, "/jobs/apply", {"ids": [job_id]})
             else:
@@ -77,6 +76,12 @@ def add_to(app: FastAPI, web: Web) -> None:
         except Problem as problem:
             return await one(request, job_id, 422, problem)
         return RedirectResponse(f"/jobs/{job_id}", 303)
+
+
+def _chosen(fields: Mapping[str, str]) -> list[int]:
+    """Numbers of the jobs that were ticked."""
+    names = (name for name in fields if name.startswith("job-") and len(name) < _NAME_MAX)
+    return sorted(int(name[4:]) for name in names if name[4:].isdecimal())
 
 
 async def _plan(web: Web, who: Who, job: Mapping[str, Any]) -> Mapping[str, Any] | None:

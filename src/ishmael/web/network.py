@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 
+from ishmael.web import agreed
 from ishmael.web.cluster import Field, Form, agreeable, arguments_of, by_field, failed_job, overrides, tried_again
 from ishmael.web.manager import Problem
 
@@ -61,7 +62,9 @@ def add_to(app: FastAPI, web: Web) -> None:
             if fields.get("action") in ("keep", "take-back"):
                 await web.manager.post(who, "/network/confirm", {"keep": fields["action"] == "keep"})
                 return RedirectResponse("/network", 303)
-            if fields.get("action") == "do":
+            mark = await agreed.mark(web, who, wish)
+            objection = agreed.objection(fields, mark, "do")
+            if fields.get("action") == "do" and objection is None:
                 await web.manager.post(who, "/jobs", wish)
                 return RedirectResponse("/network", 303)
             plan = await web.manager.post(who, "/jobs", {**wish, "dry_run": True})
@@ -69,7 +72,7 @@ def add_to(app: FastAPI, web: Web) -> None:
             found = by_field(problem.findings, names)
             return await page(request, values=fields, findings=found, problem=None if found else problem)
         found = by_field(plan["findings"], names)
-        return await page(request, values=fields, findings=found, plan=agreeable(plan))
+        return await page(request, values=fields, findings=found, plan=agreeable(plan), mark=mark, problem=objection)
 
 
 def proposed(seen: Mapping[str, Any]) -> dict[str, str]:

@@ -44,11 +44,11 @@ def add_to(app: FastAPI, web: Web) -> None:
         who = web.who(request)
         try:
             if fields.get("action") == "test":
+                require_saved(await web.manager.get(who, "/monitoring"), fields)
                 return await page(request, sent=await web.manager.post(who, "/mail/test", {}))
             await web.manager.put(who, "/monitoring", wish_of(fields))
         except Problem as problem:
-            more = {} if fields.get("action") == "test" else {"values": {**fields, "password": ""}}
-            return await page(request, 422, problem=problem, **more)
+            return await page(request, 422, problem=problem, values={**fields, "password": ""})
         return RedirectResponse("/notifications", 303)
 
 
@@ -66,3 +66,17 @@ def wish_of(fields: Mapping[str, str]) -> dict[str, Any]:
     if fields.get("password"):
         mail["password"] = fields["password"]
     return {"mail": mail, "notify_only": ["F3"] if fields.get("raid_notifies") else []}
+
+
+def require_saved(monitoring: Mapping[str, Any], fields: Mapping[str, str]) -> None:
+    """A test mail goes by what is saved, so nothing else may stand in the form.
+
+    Raises:
+        Problem: something was typed and not saved.
+    """
+    saved = {name: str(monitoring["mail"].get(name, "")) for name in (*_TEXTS, "port")}
+    if fields.get("password") or any(fields[name].strip() != text for name, text in saved.items() if name in fields):
+        raise Problem(
+            422, "not-saved", "No test mail was sent: what you typed is not saved.",
+            "Save it first; a password must be typed again. Then send the test mail.",
+        )  # fmt: skip

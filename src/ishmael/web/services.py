@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 
+from ishmael.web import agreed
 from ishmael.web.cluster import agreeable, by_field, failed_job, overrides
 from ishmael.web.manager import Problem, Who
 from ishmael.web.people import segment
@@ -49,7 +50,9 @@ def add_to(app: FastAPI, web: Web) -> None:
         try:
             kept["password_file"] = await _password(web, who, name, fields)
             wish = _wish(service, fields, kept["password_file"])
-            if fields.get("action") in ("do", "collect"):
+            mark = await agreed.mark(web, who, wish)
+            objection = agreed.objection(fields, mark, "do", "collect")
+            if fields.get("action") in ("do", "collect") and objection is None:
                 job = await web.manager.post(who, "/jobs", {**wish, "pending": fields["action"] == "collect"})
                 return RedirectResponse("/jobs" if fields["action"] == "collect" else f"/jobs/{job['id']}", 303)
             plan = await web.manager.post(who, "/jobs", {**wish, "dry_run": True})
@@ -57,7 +60,8 @@ def add_to(app: FastAPI, web: Web) -> None:
             found = by_field(problem.findings, _names(service))
             return await form_page(request, name, findings=found, problem=None if found else problem, **kept)
         found = by_field(plan["findings"], _names(service))
-        return await form_page(request, name, plan=agreeable(plan), findings=found, **kept)
+        kept |= {"plan": agreeable(plan), "mark": mark, "findings": found, "problem": objection}
+        return await form_page(request, name, **kept)
 
 
 def _names(service: Mapping[str, Any]) -> set[str]:

@@ -7,6 +7,7 @@ const LOOK_LIMIT_MS = 60000;
 const KNOCK_EVERY_MS = 300;
 const KNOCK_LIMIT_MS = 800;
 const RESUME_MS = 1000;
+const READ_MS = 600;
 const bar = document.getElementById("connection");
 let source = null;
 let heard = 0;
@@ -14,6 +15,7 @@ let lost = false;
 let renewing = false;
 let again = false;
 let ended = false;
+let planned = -Infinity;
 
 function say(text, back) {
   bar.textContent = text;
@@ -29,7 +31,7 @@ function changed(within) {
       : field.value !== field.defaultValue);
 }
 function typing() {
-  return changed(document.getElementById("main")) || document.querySelector("main #plan, main .field.wrong, main[data-checked]") !== null;
+  return changed(document.getElementById("main")) || document.querySelector("main #plan, main .field.wrong, main[data-checked], main details[open]") !== null;
 }
 
 // Changes a page into what it is now. What stays the same stays the same element: focus, scrolling and what is selected, too.
@@ -113,6 +115,7 @@ async function watch() {
   }
   if (lost && await knock()) {
     lost = false;
+    sendable();
     listen();
     await renew();
     say(document.body.dataset.back, true);
@@ -149,8 +152,10 @@ async function look(form, button) {
     for (const part of ["main", "jobbox"]) document.getElementById(part)?.replaceWith(page.getElementById(part) ?? "");
     const main = document.getElementById("main");
     main.dataset.checked = "1";
+    planned = performance.now();
     (main.querySelector("[aria-invalid], #plan button, [role=alert]") ?? main).scrollIntoView({ block: "center" });
-    main.querySelector("[aria-invalid], #plan button")?.focus({ preventScroll: true });
+    // Not the button that does it: a key that is still held would press it.
+    main.querySelector("[aria-invalid], #plan-title")?.focus({ preventScroll: true });
   } catch {
     form.dataset.plain = "1";
     delete form.dataset.sent;
@@ -184,15 +189,18 @@ if (document.querySelector("main[data-checked]") && location.pathname !== docume
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!form.matches("[data-once]")) return;
-  if (form.dataset.sent) { event.preventDefault(); return; }
+  const unread = event.submitter?.value !== "look" && performance.now() - planned < READ_MS;
+  if (form.dataset.sent || unread) { event.preventDefault(); return; }
   form.dataset.sent = "1";
   if (event.submitter?.value !== "look" || form.dataset.plain) return;
   event.preventDefault();
   look(form, event.submitter);
 });
-window.addEventListener("pageshow", () => {
+// After the way back, and when what was sent got no answer, a form may be sent again.
+function sendable() {
   for (const form of document.querySelectorAll("[data-sent]")) delete form.dataset.sent;
-});
+}
+window.addEventListener("pageshow", sendable);
 
 if (document.body.dataset.live) {
   listen();

@@ -236,3 +236,14 @@ def test_icinga_needs_a_cluster() -> None:
     with pytest.raises(RequestRefused):
         configuration(None)
     assert places.MONITORING.endswith(".toml")
+
+
+def test_a_monitoring_file_that_is_not_valid_is_told() -> None:
+    """Who edits it by hand learns that nobody is mailed, and why; mended, the complaint is gone."""
+    world, events = World(), _List()
+    hands = world.machines[0].hands
+    mailer = Mailer(hands, Known(hands, events, Look(hands, events)), events)
+    hands.files.write(places.MONITORING, b"schema = 1\nraid = true\nraid = true\n", 0o600)
+    assert "not valid" in mailer.report()["error"] and "nobody is told" in mailer.report()["error"]
+    hands.files.write(places.MONITORING, Monitoring().to_toml().encode(), 0o600)
+    assert mailer.report()["error"] == ""

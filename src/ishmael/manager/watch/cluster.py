@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from ishmael.words import places
 from ishmael.words.errors import IshmaelError
 from ishmael.words.monitoring import Monitoring, monitoring_from_toml
 
+log = logging.getLogger(__name__)
 _ASK_EVERY_S = 60.0
 _ASK_AT_ONCE_S = 5.0
 _STALE_S = 200.0
@@ -48,6 +50,7 @@ class Known:
         self._looking = Looking(hands)
         self._monitoring: tuple[bytes | None, Monitoring] = (None, Monitoring())
         self.peer_version = ""
+        self.monitoring_fault = ""
 
     def seen(self) -> Seen:
         """As it is now."""
@@ -72,8 +75,11 @@ class Known:
         if raw != self._monitoring[0]:
             try:
                 self._monitoring = (raw, monitoring_from_toml(raw.decode()) if raw else Monitoring())
-            except (IshmaelError, UnicodeError):
+                self.monitoring_fault = ""
+            except (IshmaelError, UnicodeError) as error:
                 self._monitoring = (raw, Monitoring())
+                self.monitoring_fault = f"{error} Until that is mended nobody is told of anything."
+                log.error("%s", self.monitoring_fault)
         return self._monitoring[1]
 
     def role_of_peer(self) -> str:

@@ -145,10 +145,11 @@ class Mailer:
         return {"to": to, "host": mail.host, "took_ms": round((time.monotonic() - begun) * 1000, 1)}
 
     def report(self) -> dict[str, Any]:
-        """What waits, and how the last try ended."""
+        """What waits, and how the last try ended, or why nobody can be told."""
+        self._known.monitoring()
         return {
             "waiting": len(self.waiting()) if self._since else 0,
-            "error": self._error,
+            "error": self._known.monitoring_fault or self._error,
             "sent_at": self._sent_at or None,
         }
 

@@ -79,7 +79,7 @@ class Known:
             except (IshmaelError, UnicodeError) as error:
                 self._monitoring = (raw, Monitoring())
                 self.monitoring_fault = f"{error} Until that is mended nobody is told of anything."
-                log.error("%s", self.monitoring_fault)
+                log.warning("%s", self.monitoring_fault)
         return self._monitoring[1]
 
     def role_of_peer(self) -> str:

@@ -64,12 +64,16 @@ def packed(fields: Mapping[str, str]) -> str:
 
 
 def unpacked(text: str) -> dict[str, str]:
-    """The fields; none when the text is something else."""
+    """The fields; none when the text is something else. What is no character is shown as such."""
     try:
         raw = json.loads(text) if 0 < len(text) <= _KEPT_MAX else {}
     except (ValueError, RecursionError):
         return {}
-    return typed({str(key): str(value) for key, value in raw.items()}) if isinstance(raw, dict) else {}
+    return typed({_shown(key): _shown(value) for key, value in raw.items()}) if isinstance(raw, dict) else {}
+
+
+def _shown(value: object) -> str:
+    return str(value).encode(errors="replace").decode()
 
 
 def add_to(app: FastAPI, web: Web) -> None:

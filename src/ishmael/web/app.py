@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -44,6 +45,7 @@ _HERE = Path(__file__).parent
 NOBODY = Who("nobody", "viewer")
 _JOBS_SHOWN = 5
 _NO_PAGE = "There is no such page."
+_NO_FORM = "What was sent is no form of ours."
 _NO_METHOD = "This page takes nothing of this kind."
 BACKGROUND = "x-background"
 log = logging.getLogger(__name__)
@@ -249,7 +251,8 @@ def _add_errors(app: FastAPI, web: Web) -> None:
     @app.exception_handler(NotSignedIn)
     async def not_signed_in(request: Request, error: NotSignedIn) -> Response:
         if request.method == "GET":
-            return RedirectResponse(f"/login?next={request.url.path}", 303)
+            wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return RedirectResponse(f"/login?next={quote(wanted)}", 303)
         return await signing.login_page(web, request, 401, next_path=path_of(request), kept=error.kept, expired=True)
 
     @app.exception_handler(Problem)
@@ -263,7 +266,8 @@ def _add_errors(app: FastAPI, web: Web) -> None:
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
         # Without words of our own it is the framework that refuses.
-        said = {404: _NO_PAGE, 405: _NO_METHOD} if error.detail == HTTPStatus(error.status_code).phrase else {}
+        phrase = error.detail == HTTPStatus(error.status_code).phrase
+        said = {400: _NO_FORM} | ({404: _NO_PAGE, 405: _NO_METHOD} if phrase else {})
         answer = await web.failed(
             request, Problem(error.status_code, "page", said.get(error.status_code, str(error.detail)))
         )

@@ -147,3 +147,25 @@ def test_a_failed_change_of_the_network_is_tried_again(site: Site) -> None:
     answer = site.ask("GET", "/network?job=7")
     assert 'value="pbx9"' in answer.text
     assert "1.1.1.1\n2.2.2.2" in answer.text
+
+
+def test_what_is_no_character_is_no_bug(site: Site) -> None:
+    """Half a pair of UTF-16 in what was kept."""
+    kept = '{"why": "fans \\ud800"}'
+    for answer in (
+        site.send("/again", next="/status", kept=kept),
+        site.ask("POST", "/login", cookies={}, data={"name": "anna", "password": "wrong", "next": "/", "kept": kept}),
+        site.ask("POST", "/language", data={"language": "de", "next": "/status", "kept": kept}),
+    ):
+        assert answer.status_code in (200, 401)
+        assert "fans ?" in answer.text
+
+
+def test_signing_in_leads_to_what_was_asked_for(site: Site) -> None:
+    """With its query: a job that is tried again is so after signing in."""
+    answer = site.ask("GET", "/cluster/add-slave?job=7", cookies={})
+    assert answer.headers["location"] == "/login?next=/cluster/add-slave%3Fjob%3D7"
+    page = site.ask("GET", answer.headers["location"], cookies={})
+    assert _hidden(page, "/login")["next"] == "/cluster/add-slave?job=7"
+    sent = {"name": "anna", "password": PASSWORD, "next": "/cluster/add-slave?job=7"}
+    assert site.ask("POST", "/login", cookies={}, data=sent).headers["location"] == "/cluster/add-slave?job=7"

@@ -128,3 +128,18 @@ def test_how_the_phone_system_is(site: Site, state: str, german: str, english: s
     site.manager.answers["/status"] = {**ANSWERS["/status"], "workload": {"asterisk.service": state}}
     page = site.ask("GET", "/", headers={"Accept-Language": "de"}).text
     assert f"<dt>asterisk.service</dt><dd>{german}</dd>" in page
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data", b"?"),
+        ("application/x-www-form-urlencoded", "&".join(f"f{n}=1" for n in range(2000)).encode()),
+    ],
+)
+def test_what_is_no_form(site: Site, kind: str, body: bytes) -> None:
+    """Said in the reader's language, whatever the framework calls it."""
+    headers = {"content-type": kind, "accept-language": "de"}
+    answer = site.ask("POST", "/status", content=body, headers=headers)
+    assert answer.status_code == 400
+    assert "Was gesendet wurde, ist keines unserer Formulare." in answer.text

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ishmael.web.app import make_app
 from ishmael.web.manager import Manager
@@ -20,6 +21,7 @@ from ishmael.words import places
 
 _GOODBYE_S = 1
 _LOOK_S = 1.0
+_HEAD_S = 10.0
 log = logging.getLogger(__name__)
 
 
@@ -54,6 +56,19 @@ class _Server(uvicorn.Server):
             await asyncio.sleep(_LOOK_S)
 
 
+class Impatient(H11Protocol):
+    """A connection; who asks for nothing is not waited for, so that strangers do not take all places."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The handshake is done."""
+        super().connection_made(transport)
+        self.loop.call_later(_HEAD_S, self._hang_up)
+
+    def _hang_up(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.abort()
+
+
 def listen(port: int) -> socket.socket:
     """All addresses of this node: its own, and the cluster IP while it is here."""
     wire = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -79,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     app = make_app(Manager(options.manager), AccountsFile(options.accounts))
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, loop="asyncio", http="h11", ws="none", lifespan="off",
+        app, log_level="warning", access_log=False, loop="asyncio", http=Impatient, ws="none", lifespan="off",
         server_header=False, date_header=True, timeout_graceful_shutdown=_GOODBYE_S,
         h11_max_incomplete_event_size=32768, limit_concurrency=200,
         ssl_certfile=options.certificate, ssl_keyfile=options.key, ssl_version=ssl.PROTOCOL_TLS_SERVER,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -17,10 +18,13 @@ _BODY_MAX = 140_000
 _LONGER = {"/login": 320_000, "/again": 320_000, "/language": 320_000}
 _API_MAX = 300_000
 _DRAINED_MAX = 8_000_000
+_BODY_S = 30.0
 
 
 class BodyLimit:
     """Refuses what is longer than any form of ours; a few megabytes are read off, so that the answer is seen.
+
+    What does not come in half a minute is not waited for: who sends nothing takes nobody's place.
 
     Args:
         app: what is asked.
@@ -33,14 +37,25 @@ class BodyLimit:
         """One request."""
         path = scope.get("path", "")
         most, seen = _API_MAX if path.startswith("/api/") else _LONGER.get(path, _BODY_MAX), 0
+        latest, whole = asyncio.get_running_loop().time() + _BODY_S, False
+
+        async def in_time() -> Message:
+            nonlocal whole
+            try:
+                async with asyncio.timeout_at(None if whole else latest):
+                    message = await receive()
+            except TimeoutError as error:
+                raise HTTPException(408, "The form did not arrive.", {"Connection": "close"}) from error
+            whole = not message.get("more_body")
+            return message
 
         async def counted() -> Message:
             nonlocal seen
-            message = await receive()
+            message = await in_time()
             seen += len(message.get("body", b""))
             if seen > most:
                 while message.get("more_body") and seen <= _DRAINED_MAX:
-                    message = await receive()
+                    message = await in_time()
                     seen += len(message.get("body", b""))
                 raise HTTPException(413, "What was sent is too long for any form.")
             return message

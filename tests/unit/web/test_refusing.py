@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +145,18 @@ def test_what_is_no_form(site: Site, kind: str, body: bytes) -> None:
     answer = site.ask("POST", "/status", content=body, headers=headers)
     assert answer.status_code == 400
     assert "Was gesendet wurde, ist keines unserer Formulare." in answer.text
+
+
+def test_a_form_that_never_arrives_is_not_waited_for(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who sends the head of a form and nothing more takes no place for long."""
+    monkeypatch.setattr("ishmael.web.requests._BODY_S", 0.05)
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"name="
+        await asyncio.sleep(0.2)
+        yield b"anna"
+
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    answer = site.ask("POST", "/login", cookies={}, content=slowly(), headers=headers)
+    assert (answer.status_code, answer.headers["connection"]) == (408, "close")
+    assert "The form did not arrive." in answer.text

@@ -16,6 +16,7 @@ let renewing = false;
 let again = false;
 let ended = false;
 let planned = -Infinity;
+let clicks = 0;
 
 function say(text, back) {
   bar.textContent = text;
@@ -185,11 +186,14 @@ if (document.querySelector("main[data-checked]") && location.pathname !== docume
   history.replaceState(null, "", document.body.dataset.path);
 }
 
+document.addEventListener("click", (event) => { clicks = event.detail; }, true);
+
 // A double click sends a form once.
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!form.matches("[data-once]")) return;
-  const unread = event.submitter?.value !== "look" && performance.now() - planned < READ_MS;
+  // The second half of a double click meant what was there before.
+  const unread = clicks > 1 && event.submitter?.value !== "look" && performance.now() - planned < READ_MS;
   if (form.dataset.sent || unread) { event.preventDefault(); return; }
   form.dataset.sent = "1";
   if (event.submitter?.value !== "look" || form.dataset.plain) return;

@@ -19,7 +19,7 @@ from ishmael.lab.tools import wait_until
 from tests.lab.conftest import Lab
 
 pytestmark = pytest.mark.lab
-_BROKEN_TIMEOUT_S, _WELL_TIMEOUT_S, _MAIL_TIMEOUT_S = 100, 100, 20
+_BROKEN_TIMEOUT_S, _WELL_TIMEOUT_S, _MAIL_TIMEOUT_S = 150, 150, 20
 _STAND_IN = Path(__file__).with_name("tw_cli.sh").read_text()
 _MONITORING = "/etc/ishmael/monitoring.toml"
 
@@ -54,7 +54,9 @@ def _fits(lab: Lab, wanted: Sequence[Seen], names: dict[str, str]) -> list[str]:
     missing = []
     for one in wanted:
         row = rows.get((one.check, names[one.on]), {})
-        if not (row.get("state") in one.states and row.get("hard") and one.words in str(row.get("output"))):
+        # The lab's nodes have no time server of their own: N7 is well when it is no worse than that.
+        states = one.states or ("ok", "warning", "unknown")
+        if not (row.get("state") in states and row.get("hard") and one.words in str(row.get("output"))):
             missing.append(
                 f"{one.check} on the {one.on}: {row.get('state')} hard={row.get('hard')} {row.get('output')}"
             )
@@ -65,6 +67,8 @@ def _tour(lab: Lab, wanted: Sequence[Seen], broken: Callable[[Node, Node], Any])
     """Break, see every row, its event and its mail; repair, see every row well again."""
     master, slave = _two(lab)
     names, post = {"master": master.plan.name, "slave": slave.plan.name}, Post(lab.plan)
+    well = [Seen(one.check, one.on, () if one.check == "N7" else ("ok",)) for one in wanted]
+    assert wait_until(lambda: not _fits(lab, well, names), _WELL_TIMEOUT_S, 1), _fits(lab, well, names)
     before = len(post.texts())
     with broken(master, slave):
         assert wait_until(lambda: not _fits(lab, wanted, names), _BROKEN_TIMEOUT_S, 1), _fits(lab, wanted, names)
@@ -80,7 +84,6 @@ def _tour(lab: Lab, wanted: Sequence[Seen], broken: Callable[[Node, Node], Any])
             assert wait_until(partial(_mailed, post, before, str(row["title"])), _MAIL_TIMEOUT_S, 0.5), (
                 f"no mail of {one}: {_mails(post, before)}"
             )
-    well = [Seen(one.check, one.on, ("ok",)) for one in wanted]
     assert wait_until(lambda: not _fits(lab, well, names), _WELL_TIMEOUT_S, 1), _fits(lab, well, names)
     second, _ = _two(lab)
     assert second.plan == master.plan, "a check that only notifies has moved the role"
@@ -184,6 +187,7 @@ def test_stale_data_and_a_cut_cable_are_noticed(well: Lab) -> None:
         psql = "runuser -u postgres -- psql -q -c"
         with _undone(slave, f"{psql} 'SELECT pg_wal_replay_pause()'", f"{psql} 'SELECT pg_wal_replay_resume()'"):
             well.json("fault", "internal-cut", master.plan.name)
+            _sh(master, "runuser -u asterisk -- sh -c 'echo late >/var/spool/asterisk/voicemail/late.txt'")
             try:
                 yield
             finally:
@@ -223,6 +227,8 @@ def test_a_controller_that_reports_a_dead_unit_notifies_or_moves(well: Lab) -> N
     master, slave = _two(well)
     tool, before, post = "/usr/sbin/tw_cli", len(Post(well.plan).texts()), Post(well.plan)
     master.say(["sh", "-euc", f"cat >{tool}; chmod 755 {tool}; echo DEGRADED >/root/unit-state"], stdin=_STAND_IN)
+    # In a container there is no device mapper, which check_raid would call a fault.
+    _sh(master, "chmod a-x /sbin/dmsetup")
     _sh(master, _set("notify_only", '"F3"'))
     names = {"master": master.plan.name, "slave": slave.plan.name}
     try:
@@ -241,4 +247,4 @@ def test_a_controller_that_reports_a_dead_unit_notifies_or_moves(well: Lab) -> N
 
         assert wait_until(moved, 90, 1)
     finally:
-        _sh(master, f"rm -f {tool} /root/unit-state; {_set('notify_only', '')}")
+        _sh(master, f"rm -f {tool} /root/unit-state; chmod a+x /sbin/dmsetup; {_set('notify_only', '')}")

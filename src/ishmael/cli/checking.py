@@ -39,16 +39,17 @@ def checks(as_json: AsJson = False) -> None:
 def check(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Of the check, or its id (N1); see: ishmael checks")],
     acknowledge: Annotated[str | None, typer.Option("--acknowledge", metavar="WHY", help="I know; say why.")] = None,
-    history: Annotated[bool, typer.Option("--history", help="Its last changes on this node.")] = False,
+    history: Annotated[bool, typer.Option("--history", help="Its last changes.")] = False,
+    node: Annotated[str | None, typer.Option("--node", metavar="NAME", help="On this node of the cluster.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look now, on this node. Ends as a monitoring plugin: 0 ok, 1 warning, 2 critical, 3 unknown."""
+    """Look now, on this node or with --node on the other one. Ends as a monitoring plugin: 0 ok, 1 warning, 2 critical, 3 unknown."""
     try:
         if history:
-            _history(name, as_json)
+            _history(name, node, as_json)
             return
         what, body = ("run", {}) if acknowledge is None else ("acknowledge", {"why": acknowledge})
-        row = Api().post(f"/checks/{name}/{what}", body)
+        row = Api().post(f"/checks/{name}/{what}", body, node=node)
     except IshmaelError as error:
         print(f"{name.upper()} UNKNOWN - {error.message}")
         print(f"  hint: {error.hint}", file=sys.stderr)
@@ -61,8 +62,8 @@ def check(
     raise typer.Exit(_CODES[row["now"]])
 
 
-def _history(name: str, as_json: bool) -> None:
-    found = Api().get(f"/checks/{name}/history")
+def _history(name: str, node: str | None, as_json: bool) -> None:
+    found = Api().get(f"/checks/{name}/history", node=node)
     if as_json:
         show.print_json(found)
         return
@@ -76,7 +77,7 @@ def maintenance(
     end: Annotated[bool, typer.Option("--end", help="Close it.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show, open or close a maintenance window of this node: its checks send no mail, events are noted all the same."""
+    """Show, open or close a maintenance window: the checks of both nodes send no mail, events are noted."""
     if end:
         found = Api().delete("/maintenance")
     elif minutes is not None:
@@ -179,7 +180,9 @@ def add_to(app: typer.Typer) -> None:
     """Hang these commands into the application."""
     panel = "Look"
     app.command(epilog="Example:  ishmael checks --json", rich_help_panel=panel)(checks)
-    app.command(epilog="Examples:\n\n  ishmael check ami\n\n  ishmael check N5 --json", rich_help_panel=panel)(check)
+    app.command(
+        epilog="Examples:\n\n  ishmael check ami\n\n  ishmael check N5 --node pbx2 --json", rich_help_panel=panel
+    )(check)
     app.command(epilog="Example:  ishmael maintenance --minutes 30", rich_help_panel=panel)(maintenance)
     app.add_typer(mail, name="mail", rich_help_panel=panel)
     app.add_typer(icinga, name="icinga", rich_help_panel=panel)

@@ -103,9 +103,10 @@ class Api:
         """End something."""
         return self._ask("DELETE", path, READ_LIMIT_S)
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        """Ask for something to be done."""
-        return self._ask("POST", path, CHECK_LIMIT_S, json=body)
+    def post(self, path: str, body: Mapping[str, Any], **parameters: Any) -> Any:
+        """Ask for something to be done; parameters that are None are left out."""
+        chosen = {key: value for key, value in parameters.items() if value is not None}
+        return self._ask("POST", path, CHECK_LIMIT_S, json=body, params=chosen)
 
 
 def ask_keeper(ask: str, path: str = places.KEEPER_SOCKET, limit_s: float = 3.0) -> dict[str, Any]:

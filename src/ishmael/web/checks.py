@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
@@ -60,10 +61,13 @@ def _add_one(app: FastAPI, web: Web) -> None:
         row = next((row for row in rows if row["id"] == check_id and row["node"] == node), None)
         if row is None:
             raise HTTPException(404, "There is no such page.")
-        here = (await web.manager.get(who, "/status"))["node"] == node
-        told = (await web.manager.get(who, f"/checks/{segment(check_id)}/history"))["history"] if here else []
+        told, silent = [], None
+        try:
+            told = (await web.manager.get(who, f"/checks/{segment(check_id)}/history", node=node))["history"]
+        except Problem as problem:
+            silent = problem
         shown = {"problem": None, "why": "", **more}
-        return await web.page(request, "check.html", status, check=row, here=here, history=told[::-1], **shown)
+        return await web.page(request, "check.html", status, check=row, silent=silent, history=told[::-1], **shown)
 
     async def again(request: Request, fields: Mapping[str, str], node: str, check_id: str) -> Response:
         return await one(request, node, check_id, why=fields.get("why", ""))
@@ -79,18 +83,17 @@ def _add_one(app: FastAPI, web: Web) -> None:
         fields = await web.form(request)
         who, why, path = web.who(request), fields.get("why", "").strip(), f"/checks/{segment(check_id)}"
         try:
-            await agreed.require_here(web, who, node)
             if fields.get("action") == "acknowledge":
-                await web.manager.post(who, f"{path}/acknowledge", {"why": why})
+                await web.manager.post(who, f"{path}/acknowledge?node={quote(node)}", {"why": why})
             else:
-                await web.manager.post(who, f"{path}/run", {})
+                await web.manager.post(who, f"{path}/run?node={quote(node)}", {})
         except Problem as problem:
             return await one(request, node, check_id, 422, problem=problem, why=why)
         return RedirectResponse(request.url.path, 303)
 
 
 async def set_window(web: Web, who: Who, fields: Mapping[str, str]) -> None:
-    """Begin the maintenance window of this node, or end it.
+    """Begin the maintenance window of both nodes, or end it.
 
     Raises:
         Problem: the length is none, the form is the other node's, or as the manager says.

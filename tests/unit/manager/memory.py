@@ -7,6 +7,7 @@ from typing import Any
 
 from ishmael.manager.ports.copies import Copied, Target, Watch
 from ishmael.manager.ports.surroundings import Service
+from ishmael.manager.watch.scheduler import Scheduler
 from ishmael.words.errors import HostFault
 from ishmael.words.profile import FileSet
 
@@ -49,6 +50,28 @@ class MemoryFollowing:
             raise HostFault("manager-down", "The manager of this node does not answer.", "")
         took_ms = limit_ms if self.waiting else 60
         return {"settled": self.waiting == 0, "took_ms": took_ms, "files": {"waiting": self.waiting}}
+
+
+class MemoryOwnChecks:
+    """A manager's checks, when a test has given them."""
+
+    def __init__(self) -> None:
+        self.scheduler: Scheduler | None = None
+        self.node = ""
+
+    def _found(self) -> Scheduler:
+        if self.scheduler is None:
+            raise HostFault("manager-down", "The manager of this node does not answer.", "")
+        return self.scheduler
+
+    def run(self, check: str) -> Mapping[str, Any]:
+        return self._found().run_now(check, self.node)
+
+    def acknowledge(self, check: str, user: str, why: str) -> Mapping[str, Any]:
+        return self._found().acknowledge(check, user, why, self.node)
+
+    def history(self, check: str) -> Sequence[Mapping[str, Any]]:
+        return self._found().history(check)
 
 
 class MemorySurroundings:

@@ -18,7 +18,7 @@ from ishmael.words.database import Database
 from ishmael.words.errors import HostFault, PeerFault, RequestRefused
 from ishmael.words.roles import Role
 from ishmael.words.settings import Settings, settings_from_toml
-from manager.memory import MemoryCopies, MemoryFollowing, MemoryPrograms, MemorySurroundings
+from manager.memory import MemoryCopies, MemoryFollowing, MemoryOwnChecks, MemoryPrograms, MemorySurroundings
 from manager.packages import MemoryPackages
 
 CLUSTER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDQ4NDg0ODQ4NDg0ODQ4NDg0ODQ4NDg0ODQ4NDg0ODQ4"
@@ -254,7 +254,7 @@ class Machine:
         self.database, self.programs = MemoryDatabases(), MemoryPrograms()
         self.surroundings = MemorySurroundings()
         self.packages = MemoryPackages()
-        self.following = MemoryFollowing()
+        self.following, self.own_checks = MemoryFollowing(), MemoryOwnChecks()
         self.files.write(
             "/etc/ssh/ssh_host_ed25519_key.pub", f"{HOST_KEYS[self.name]} root@{self.name}\n".encode(), 0o644
         )
@@ -274,7 +274,7 @@ class Machine:
             self.host, self.world.clock, self.database,
             MemoryCopies(),
             surroundings=self.surroundings, programs=self.programs, packages=self.packages,
-            following=self.following,
+            following=self.following, own_checks=self.own_checks,
         )  # fmt: skip
 
     @property

@@ -72,8 +72,6 @@ def test_enter_in_a_field_only_looks(site: Site) -> None:
 @pytest.mark.parametrize(
     ("path", "fields"),
     [
-        ("/status/pbx1/N1", {"action": "acknowledge", "why": "fans"}),
-        ("/status/pbx1/N1", {"action": "run"}),
         ("/status", {"node": "pbx1", "minutes": "60", "action": "begin"}),
         ("/cluster", {"node": "pbx1", "action": "end"}),
         ("/jobs", {"node": "pbx1", "action": "drop", "job-7": "1"}),
@@ -90,6 +88,23 @@ def test_a_form_of_one_node_does_nothing_at_the_other(site: Site, path: str, fie
     assert answer.status_code == 422
     assert "another node serves at this address now" in answer.text
     assert site.manager.asked == []
+
+
+def test_a_check_of_the_other_node_is_asked_there(site: Site) -> None:
+    """Whichever node serves the page: the one that the page names looks, and takes the acknowledgement."""
+    _move(site)
+    page = site.ask("GET", "/status/pbx1/N1").text
+    assert "Check now" in page and "No change yet." in page
+    assert site.send("/status/pbx1/N1", action="run").status_code == 303
+    assert site.send("/status/pbx1/N1", action="acknowledge", why="fans").status_code == 303
+    path = "/checks/N1"
+    assert site.manager.asked == [
+        ("POST", f"{path}/run?node=pbx1", {}),
+        ("POST", f"{path}/acknowledge?node=pbx1", {"why": "fans"}),
+    ]
+    del site.manager.answers["/checks/N1/history"]
+    page = site.ask("GET", "/status/pbx1/N1").text
+    assert "pbx1 could not be asked." in page and "Check now" in page
 
 
 def test_a_test_mail_goes_by_what_is_saved(site: Site) -> None:

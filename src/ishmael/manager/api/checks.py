@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Header, Path
+from fastapi import FastAPI, Header, Path, Query
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,6 +18,7 @@ from ishmael.words.monitoring import Monitoring, monitoring_from_mapping
 
 PREFIX = "/api/v1"
 CheckId = Annotated[str, Path(max_length=40)]
+Node = Annotated[str, Query(max_length=64)]
 User = Annotated[str, Header(alias="X-Ishmael-User", max_length=64)]
 
 
@@ -50,37 +51,40 @@ class MonitoringWish(BaseModel):
 
 def add_to(app: FastAPI, hands: Hands, cluster: ClusterChecks, mailer: Mailer) -> None:
     """Add the routes."""
-    _add_checks(app, hands, cluster)
+    _add_checks(app, cluster)
     _add_watching(app, cluster)
     _add_telling(app, hands, cluster, mailer)
 
 
-def _add_checks(app: FastAPI, hands: Hands, cluster: ClusterChecks) -> None:
-    scheduler = cluster.scheduler
-
+def _add_checks(app: FastAPI, cluster: ClusterChecks) -> None:
     @app.get(f"{PREFIX}/checks", tags=["checks"])
     def checks() -> dict[str, Any]:
         """All checks of both nodes, as the master knows them; on a slave its own."""
         return cluster.all()
 
     @app.post(f"{PREFIX}/checks/{{check_id}}/run", tags=["checks"])
-    def run(check_id: CheckId) -> dict[str, Any]:
-        """Look now, on this node."""
-        return {"schema": 1, **scheduler.run_now(check_id, hands.host.name())}
+    def run(check_id: CheckId, node: Node = "") -> dict[str, Any]:
+        """Look now, on this node or the one that is named."""
+        return {"schema": 1, **cluster.run_now(check_id, node)}
 
     @app.post(f"{PREFIX}/checks/{{check_id}}/acknowledge", tags=["checks"])
-    def acknowledge(check_id: CheckId, wish: Acknowledgement, user: User = "admin") -> dict[str, Any]:
-        """The admin knows of a problem of this node: it counts no more for the lamp until it is well."""
-        return {"schema": 1, **scheduler.acknowledge(check_id, user, wish.why, hands.host.name())}
+    def acknowledge(check_id: CheckId, wish: Acknowledgement, user: User = "admin", node: Node = "") -> dict[str, Any]:
+        """The admin knows of a problem, of this node or the one that is named: it counts no more for the lamp until it is well."""
+        return {"schema": 1, **cluster.acknowledge(check_id, user, wish.why, node)}
 
     @app.get(f"{PREFIX}/checks/{{check_id}}/history", tags=["checks"])
-    def history(check_id: CheckId) -> dict[str, Any]:
-        """Its last changes on this node, oldest first."""
-        return {"schema": 1, "history": scheduler.history(check_id)}
+    def history(check_id: CheckId, node: Node = "") -> dict[str, Any]:
+        """Its last changes on this node or the one that is named, oldest first."""
+        return {"schema": 1, "history": cluster.history(check_id, node)}
 
 
 def _add_watching(app: FastAPI, cluster: ClusterChecks) -> None:
     scheduler = cluster.scheduler
+
+    def bring() -> None:
+        # A node that is not heard is not waited for: it is brought there as soon as it is.
+        if cluster.known.role_of_peer():
+            cluster.bring()
 
     @app.get(f"{PREFIX}/lamp", tags=["checks"])
     def lamp() -> dict[str, Any]:
@@ -89,18 +93,22 @@ def _add_watching(app: FastAPI, cluster: ClusterChecks) -> None:
 
     @app.get(f"{PREFIX}/maintenance", tags=["checks"])
     def maintenance() -> dict[str, Any]:
-        """The maintenance window, if one is open."""
+        """The maintenance window of both nodes, if one is open."""
         return {"schema": 1, **scheduler.maintenance()}
 
     @app.post(f"{PREFIX}/maintenance", tags=["checks"])
     def begin(wish: Window) -> dict[str, Any]:
-        """Open one: checks send no mail for so long."""
-        return {"schema": 1, **scheduler.begin_maintenance(wish.minutes, wish.why)}
+        """Open one: the checks of both nodes send no mail for so long."""
+        window = scheduler.begin_maintenance(wish.minutes, wish.why)
+        bring()
+        return {"schema": 1, **window}
 
     @app.delete(f"{PREFIX}/maintenance", tags=["checks"])
     def end() -> dict[str, Any]:
-        """Close it."""
-        return {"schema": 1, **scheduler.end_maintenance()}
+        """Close it, on both nodes."""
+        window = scheduler.end_maintenance()
+        bring()
+        return {"schema": 1, **window}
 
     @app.get(f"{PREFIX}/metrics", tags=["checks"], response_class=PlainTextResponse)
     def metrics() -> PlainTextResponse:

@@ -103,6 +103,7 @@ class Door:
             "database-prepare": self._locked(partial(database.prepare, hands)),
             "database-join": self._locked(partial(database.join, hands)),
             "checks": partial(checks.checks, hands),
+            "check": partial(checks.check, hands),
             "salvage": partial(files.salvage, hands),
             "files-settle": partial(files.settle, hands),
             "files-candidates": partial(files.candidates, hands),

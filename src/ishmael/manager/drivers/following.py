@@ -26,32 +26,41 @@ class ManagersFiles:
 
     def settle(self, limit_ms: int) -> Mapping[str, Any]:
         """Wait until the slave has every file."""
-        wire = _UnixConnection(self._path, limit_ms / 1000 + _ANSWER_S)
+        wire = UnixConnection(self._path, limit_ms / 1000 + _ANSWER_S)
         try:
             wire.request("GET", f"/api/v1/files?wait_ms={limit_ms}")
             answer = wire.getresponse()
             found = json.loads(answer.read())
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise _silent(str(error)) from error
+            raise silent(str(error)) from error
         finally:
             wire.close()
         if answer.status != http.client.OK or not isinstance(found, dict):
-            raise _silent(f"HTTP {answer.status}")
+            raise silent(f"HTTP {answer.status}")
         return found
 
 
-def _silent(why: str) -> HostFault:
+def silent(why: str) -> HostFault:
+    """The manager does not answer."""
     return HostFault(
         "manager-down", f"The manager of this node does not answer: {why}.", "Start it: systemctl start ishmael-manager"
     )
 
 
-class _UnixConnection(http.client.HTTPConnection):
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP on a Unix socket.
+
+    Args:
+        path: of the socket.
+        limit_s: for each step, in seconds.
+    """
+
     def __init__(self, path: str, limit_s: float) -> None:
         super().__init__("ishmael", timeout=limit_s)
         self._path = path
 
     def connect(self) -> None:
+        """Connect to the socket."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)

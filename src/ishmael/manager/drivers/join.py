@@ -10,6 +10,7 @@ from ishmael.manager.drivers.following import ManagersFiles
 from ishmael.manager.drivers.host import ThisHost
 from ishmael.manager.drivers.keeper import SocketKeeper
 from ishmael.manager.drivers.network import KernelNetwork
+from ishmael.manager.drivers.own_checks import ManagersChecks
 from ishmael.manager.drivers.packages import DebianPackages
 from ishmael.manager.drivers.postgres import Postgres
 from ishmael.manager.drivers.rsync import Rsync
@@ -37,4 +38,5 @@ def real_hands() -> Hands:
         programs=Checkers(),
         packages=DebianPackages(),
         following=ManagersFiles(),
+        own_checks=ManagersChecks(),
     )

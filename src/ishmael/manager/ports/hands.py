@@ -14,6 +14,7 @@ from ishmael.manager.ports.host import Host
 from ishmael.manager.ports.keeper import Keeper
 from ishmael.manager.ports.network import Network
 from ishmael.manager.ports.node import Keys, Node
+from ishmael.manager.ports.own_checks import OwnChecks
 from ishmael.manager.ports.packages import Packages
 from ishmael.manager.ports.programs import Programs
 from ishmael.manager.ports.services import Services
@@ -39,3 +40,4 @@ class Hands:
     programs: Programs
     packages: Packages
     following: Following
+    own_checks: OwnChecks

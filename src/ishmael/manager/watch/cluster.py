@@ -22,7 +22,7 @@ from ishmael.manager.watch.lamp import seen_at_once
 from ishmael.manager.watch.scheduler import CHECKS_SCHEMA, Scheduler, now_text
 from ishmael.manager.works.ssh_keys import pinned
 from ishmael.words import places
-from ishmael.words.errors import IshmaelError
+from ishmael.words.errors import IshmaelError, RequestRefused
 from ishmael.words.monitoring import Monitoring, monitoring_from_toml
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,8 @@ _ASK_AT_ONCE_S = 5.0
 _STALE_S = 200.0
 _EVENTS = 300
 _ORDER = {"critical": 0, "unknown": 2, "warning": 1, "ok": 3}
+_NEWS = ("check-changed", "check-acknowledged", "maintenance-begun", "maintenance-ended")
+_ASK_S, _RUN_S = 8.0, 40.0
 _TITLES = {check.id: check for check in CHECKS}
 
 
@@ -116,15 +118,15 @@ class ClusterChecks:
         self.scheduler, self.known = scheduler, known
         self._peer: list[dict[str, Any]] = []
         self._peer_at = ""
-        self._sent: bytes | None = None
+        self._sent: tuple[bytes | None, str] | None = None
         self.unreached = ""
 
     def run(self, stop: threading.Event) -> None:
-        """Ask every minute; soon when the other node told of a change, has another role or lacks the monitoring file."""
+        """Ask every minute; soon when the other node told of a change, has another role or lacks what is brought."""
         asked_s, marked = -_ASK_EVERY_S, ("", "")
         while not stop.wait(1.0):
             mark = (self._newest_of_peer(), self.known.role_of_peer())
-            news = mark != marked or self._sent != self._hands.files.read(places.MONITORING)
+            news = mark != marked or self._sent != self._brought()
             waited_s = time.monotonic() - asked_s
             if waited_s < _ASK_AT_ONCE_S or (waited_s < _ASK_EVERY_S and not news):
                 continue
@@ -136,24 +138,29 @@ class ClusterChecks:
         ids = [
             str(e.get("id"))
             for e in self._events.newest(50)
-            if (e.get("kind") == "check-changed" and e.get("node") != own) or e.get("kind") == "salvage-kept"
+            if (e.get("kind") in _NEWS and e.get("node") != own) or e.get("kind") == "salvage-kept"
         ]
         return ids[-1] if ids else ""
 
+    def _brought(self) -> tuple[bytes | None, str]:
+        return self._hands.files.read(places.MONITORING), self.scheduler.windows.text()
+
     def bring(self) -> None:
-        """As master: bring the monitoring file to the slave and hear what its checks say. Tried again when it fails."""
+        """As master: bring the monitoring file and the maintenance window to the slave and hear what its checks say. Tried again when it fails."""
         seen = self.known.seen()
         peer = self.known.peer() if seen.side == "master" else None
         if peer is None:
             self._peer, self._peer_at, self.unreached = [], "", ""
-            self._sent = self._hands.files.read(places.MONITORING)
+            self._sent = self._brought()
             self._heard_salvage([])
             return
-        raw = self._hands.files.read(places.MONITORING)
+        brought = self._brought()
+        load = {"monitoring": (brought[0] or b"").decode(errors="replace"), "maintenance": brought[1]}
         try:
-            answer = self._hands.node.ask(peer, "checks", {"monitoring": (raw or b"").decode()}, limit_s=8.0)
+            answer = self._hands.node.ask(peer, "checks", load, limit_s=_ASK_S)
             self._peer, self._peer_at, self.unreached = list(answer["checks"]), now_text(), ""
-            self._sent = raw
+            self._sent = brought
+            self.scheduler.windows.take_over(answer.get("maintenance"))
             self.known.peer_version = str(answer.get("version", ""))
             self._heard_salvage([dict(find) for find in answer.get("salvage", ())])
         except (IshmaelError, KeyError, TypeError, ValueError) as error:
@@ -162,6 +169,47 @@ class ClusterChecks:
     def _heard_salvage(self, finds: list[dict[str, Any]]) -> None:
         if self.known.salvage is not None:
             self.known.salvage.heard(finds)
+
+    def run_now(self, word: str, node: str = "") -> dict[str, Any]:
+        """Look now, on this node or by name on the other one, and wait for the result."""
+        if self._is_here(node):
+            return self.scheduler.run_now(word, self._hands.host.name())
+        return self._asked(word, node, {"what": "run"}, _RUN_S)
+
+    def acknowledge(self, word: str, who: str, why: str, node: str = "") -> dict[str, Any]:
+        """The admin knows of a problem of this node, or by name of the other one."""
+        if self._is_here(node):
+            return self.scheduler.acknowledge(word, who, why, self._hands.host.name())
+        return self._asked(word, node, {"what": "acknowledge", "user": who, "why": why}, _ASK_S)
+
+    def history(self, word: str, node: str = "") -> list[dict[str, Any]]:
+        """The last changes on this node, or by name on the other one, oldest first."""
+        if self._is_here(node):
+            return self.scheduler.history(word)
+        return list(self._ask_other(word, node, {"what": "history"}, _ASK_S)["history"])
+
+    def _is_here(self, node: str) -> bool:
+        return node in ("", self._hands.host.name())
+
+    def _asked(self, word: str, node: str, ask: dict[str, Any], limit_s: float) -> dict[str, Any]:
+        """Ask for something that changes how a check stands, and remember how it stands then."""
+        row = dict(self._ask_other(word, node, ask, limit_s)["row"])
+        self._peer = [row if known["id"] == row["id"] else known for known in self._peer]
+        return row
+
+    def _ask_other(self, word: str, node: str, ask: dict[str, Any], limit_s: float) -> Mapping[str, Any]:
+        """Ask the other node through its door.
+
+        Raises:
+            RequestRefused: there is no such check or node, or that node refuses.
+            PeerFault: it cannot be reached.
+        """
+        check, peer = self.scheduler.named(word, anywhere=True), self.known.peer()
+        other = self.known.seen().peer
+        if peer is None or other is None or other.name != node:
+            known = ", ".join([self._hands.host.name(), *([other.name] if other is not None else [])])
+            raise RequestRefused("no-such-node", f"This cluster has no other node {node[:64]!r}.", f"Known: {known}.")
+        return self._hands.node.ask(peer, "check", {"check": check.id, **ask}, limit_s=limit_s)
 
     def all(self) -> dict[str, Any]:
         """``ishmael checks --json``."""
@@ -184,7 +232,8 @@ class ClusterChecks:
         for row in rows:
             for event in told:
                 facts = event.get("facts") or {}
-                if event.get("node") == row["node"] and facts.get("check") == row["id"]:
+                looked = str(row.get("looked") or "") <= str(event.get("at"))
+                if looked and event.get("node") == row["node"] and facts.get("check") == row["id"]:
                     row |= {"state": facts.get("state"), "output": facts.get("output"), "since": event.get("at")}
             if age_s > _STALE_S:
                 row |= {

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from ishmael.checks.base import Check, Result, Seen, State, unknown
@@ -20,6 +20,7 @@ from ishmael.checks.catalogue import CHECKS
 from ishmael.manager.ports.files import Files
 from ishmael.manager.ports.keeper import Keeper
 from ishmael.manager.watch.standing import Standing
+from ishmael.manager.watch.window import WindowBook
 from ishmael.words import places
 from ishmael.words.errors import IshmaelError, RequestRefused
 
@@ -62,8 +63,7 @@ class Scheduler:
         self._histories: dict[str, list[dict[str, Any]]] = {}
         self._untold: list[tuple[str, str, dict[str, Any]]] = []
         self._seen = Seen()
-        self._maintenance_until = ""
-        self._maintenance_why = ""
+        self.windows = WindowBook(files)
         self._handed_s = -_HANDOVER_PAUSE_S
         self._dirty = True
 
@@ -212,7 +212,7 @@ class Scheduler:
         Raises:
             RequestRefused: there is no such check, or it does not belong to this node's role.
         """
-        check = self._named(word)
+        check = self.named(word)
         with self._lock:
             before = self._standing[check.id].looked
             self._due[check.id] = 0.0
@@ -226,7 +226,7 @@ class Scheduler:
 
     def acknowledge(self, word: str, who: str, why: str, node: str) -> dict[str, Any]:
         """The admin knows: no more mails until it is well again."""
-        check = self._named(word)
+        check = self.named(word)
         with self._lock:
             standing = self._standing[check.id]
             if standing.hard in (None, State.OK):
@@ -240,11 +240,20 @@ class Scheduler:
 
     def history(self, word: str) -> list[dict[str, Any]]:
         """Its last changes on this node, oldest first."""
-        check = self._named(word, anywhere=True)
+        check = self.named(word, anywhere=True)
         with self._lock:
             return list(self._histories.get(check.id, ()))
 
-    def _named(self, word: str, anywhere: bool = False) -> Check:
+    def named(self, word: str, anywhere: bool = False) -> Check:
+        """The check of this name or id.
+
+        Args:
+            word: as it was typed.
+            anywhere: also one that does not run on this node now.
+
+        Raises:
+            RequestRefused: there is none.
+        """
         found = next((c for c in self._all.values() if word.lower() in (c.id.lower(), c.name)), None)
         if found is None:
             known = ", ".join(check.name for check in self._all.values())
@@ -259,37 +268,29 @@ class Scheduler:
     # --- maintenance ------------------------------------------------------------------------------------------------
 
     def maintenance(self) -> dict[str, Any]:
-        """The window, if one is open."""
-        on = self.in_maintenance()
-        return {
-            "active": on,
-            "until": self._maintenance_until if on else None,
-            "why": self._maintenance_why if on else "",
-        }
+        """The window of both nodes, if one is open."""
+        window = self.windows.now()
+        on = window.is_open()
+        return {"active": on, "until": window.until if on else None, "why": window.why if on else ""}
 
     def in_maintenance(self) -> bool:
         """A window is open now."""
-        return bool(self._maintenance_until) and self._maintenance_until > now_text()
+        return self.windows.now().is_open()
 
     def begin_maintenance(self, minutes: int, why: str) -> dict[str, Any]:
         """No mails about checks for so long; events are noted all the same."""
-        until = datetime.now(UTC) + timedelta(minutes=minutes)
+        until = self.windows.begin(minutes, why).until
+        told = f"A maintenance window of {minutes} minutes begins{': ' + why if why else ''}."
         with self._lock:
-            self._maintenance_until, self._maintenance_why = until.isoformat(timespec="milliseconds"), why
-            self._dirty = True
-            self._untold.append(
-                ("maintenance-begun", f"A maintenance window of {minutes} minutes begins{': ' + why if why else ''}.",
-                 {"until": self._maintenance_until})
-            )  # fmt: skip
+            self._untold.append(("maintenance-begun", told, {"until": until}))
         return self.maintenance()
 
     def end_maintenance(self) -> dict[str, Any]:
         """The window ends now."""
-        with self._lock:
-            if self.in_maintenance():
+        if self.in_maintenance():
+            self.windows.end()
+            with self._lock:
                 self._untold.append(("maintenance-ended", "The maintenance window ends.", {}))
-            self._maintenance_until = ""
-            self._dirty = True
         return self.maintenance()
 
     # --- kept -------------------------------------------------------------------------------------------------------
@@ -302,7 +303,6 @@ class Scheduler:
             self._dirty = False
             raw = {
                 "schema": CHECKS_SCHEMA, "at": now_text(), "version": self._seen.version,
-                "maintenance": [self._maintenance_until, self._maintenance_why],
                 "checks": self.rows(self._seen.own.name if self._seen.own is not None else ""),
                 "histories": self._histories,
             }  # fmt: skip
@@ -314,7 +314,6 @@ class Scheduler:
             return
         with suppress(ValueError, KeyError, TypeError):
             kept = json.loads(raw)
-            self._maintenance_until, self._maintenance_why = kept["maintenance"]
             self._histories = {str(key): list(value) for key, value in kept["histories"].items()}
             for row in kept["checks"]:
                 if row["hard"] and row["id"] in self._all:

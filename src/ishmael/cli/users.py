@@ -75,6 +75,16 @@ def password(name: Name, password_stdin: FromStdin = False, as_json: AsJson = Fa
     _said(as_json, answer, f"{name} has another password.")
 
 
+@user.command()
+def role(
+    name: Name,
+    wish: Annotated[str, typer.Argument(metavar="ROLE", help="admin, or viewer who may only look.")],
+    as_json: AsJson = False,
+) -> None:
+    """Give a user another role; never the last admin."""
+    _said(as_json, Api().post(f"/users/{name}/role", {"role": wish}), f"{name} is {wish} now.")
+
+
 @user.command("sign-out")
 def sign_out(name: Name, as_json: AsJson = False) -> None:
     """End all sessions of a user, on both nodes; the user may sign in again."""

@@ -193,6 +193,21 @@ class AccountsBook:
             raise RequestRefused("last-admin", f"{name} is the last admin.", "Add another admin first.")
         self._change(lambda a: replace(a, users=tuple(u for u in a.users if u.name != name)))
 
+    def set_role(self, name: str, role: str) -> None:
+        """Give a user another role, which counts at once; never the last admin.
+
+        Raises:
+            RequestRefused: no such user or role, or the last admin.
+        """
+        if role not in ROLES:
+            raise refusal([_role_finding(role)])
+        accounts = self.read()
+        if accounts is None or accounts.user(name) is None:
+            raise _no_such_user(name)
+        if role != "admin" and not any(u.role == "admin" and u.name != name for u in accounts.users):
+            raise RequestRefused("last-admin", f"{name} is the last admin.", "Add another admin first.")
+        self._update(name, lambda u: replace(u, role=role))
+
     def _update(self, name: str, change: Callable[[User], User]) -> None:
         accounts = self.read()
         if accounts is None or accounts.user(name) is None:

@@ -58,6 +58,12 @@ def path_of(request: Request) -> str:
     return str(getattr(request.state, "path", request.url.path))
 
 
+def back_of(request: Request) -> str:
+    """Where to come back to the page that is shown: with its query, unless a form was sent."""
+    query = request.url.query if request.method == "GET" else ""
+    return path_of(request) + (f"?{query}" if query else "")
+
+
 def packed(fields: Mapping[str, str]) -> str:
     """Fields as one text, to wait in a page; empty when there is none."""
     return json.dumps(typed(fields), ensure_ascii=False) if fields else ""

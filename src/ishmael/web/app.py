@@ -33,10 +33,10 @@ from ishmael.web import (
     services,
     signing,
 )
-from ishmael.web.again import Forms, packed, path_of
+from ishmael.web.again import Forms, back_of, packed, path_of
 from ishmael.web.assets import Assets
 from ishmael.web.manager import Manager, Problem, Who
-from ishmael.web.requests import BodyLimit, NotSignedIn, require_own_origin, set_session, typed
+from ishmael.web.requests import BodyLimit, HeadAsGet, NotSignedIn, require_own_origin, set_session, typed
 from ishmael.web.sessions import COOKIE, AccountsFile, Limits, Session, SignIn
 from ishmael.web.texts import COOKIE as LANGUAGE_COOKIE
 from ishmael.web.texts import LANGUAGES, Texts, chosen
@@ -172,7 +172,7 @@ class Web:
         state, lamp, box_jobs = await self._around(who) if found else ({}, None, [])
         html = self.pages.get_template(template).render(
             {
-                "_": texts.translate, "texts": texts, "languages": LANGUAGES, "path": path_of(request),
+                "_": texts.translate, "texts": texts, "languages": LANGUAGES, "path": path_of(request), "back": back_of(request),
                 "asset": self.assets.url, "answers_form": request.method == "POST",
                 "who": who if found else None, "csrf": self.sign_in.csrf(found[0]) if found else "",
                 "status": state, "lamp": lamp, "box_jobs": box_jobs, **values,
@@ -243,6 +243,7 @@ def make_app(manager: Manager, accounts: AccountsFile) -> FastAPI:
         room.add_to(app, web)
     _add_errors(app, web)
     app.add_middleware(BodyLimit)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(SecurityHeaders, assets=assets, bug=web.bug)
     return app
 

@@ -56,6 +56,8 @@ def add_to(app: FastAPI, web: Web) -> None:
                 await web.manager.post(who, f"/users/{segment(name)}/password", body)
             case "sign-out":
                 await web.manager.post(who, f"/users/{segment(name)}/sign-out", {})
+            case "role-admin" | "role-viewer" as wish:
+                await web.manager.post(who, f"/users/{segment(name)}/role", {"role": wish.removeprefix("role-")})
             case "remove":
                 await web.manager.delete(who, f"/users/{segment(name)}")
             case "add-token":

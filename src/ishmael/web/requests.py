@@ -96,3 +96,29 @@ def require_own_origin(request: Request) -> None:
     same = not origin or urlsplit(origin).netloc == request.headers.get("host", "")
     if site not in ("same-origin", "none") or not same:
         raise HTTPException(403, "This form was sent from another site.")
+
+
+class HeadAsGet:
+    """Answers HEAD as GET without its content (RFC 9110, section 9.3.2); not for what streams or is the API's.
+
+    Args:
+        app: what is asked.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if (
+            scope["type"] != "http"
+            or scope["method"] != "HEAD"
+            or scope["path"].startswith(("/live", "/api", "/metrics"))
+        ):
+            await self._app(scope, receive, send)
+            return
+
+        async def bare(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        await self._app({**scope, "method": "GET"}, receive, bare)

@@ -111,7 +111,7 @@ def _add_leaving(app: FastAPI, web: Web) -> None:
         if wish in LANGUAGES:
             request.cookies[LANGUAGE_COOKIE] = wish
             if kept and (back in _OPEN or web.session(request) is not None):
-                response = await _shown(web, request, back, kept) or response
+                response = await _shown(web, request, back.partition("?")[0], kept) or response
             response.set_cookie(LANGUAGE_COOKIE, wish, max_age=_YEAR_S, secure=True, httponly=True, samesite="lax")
         return response
 

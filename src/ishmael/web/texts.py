@@ -14,6 +14,8 @@ from ishmael.words.language import catalogue, said
 
 LANGUAGES = {"en": "English", "de": "Deutsch"}
 COOKIE = "ishmael-language"
+# In English neither month and day nor morning and evening may be mistaken.
+_MOMENTS = {"en": "d MMM y, HH:mm:ss", "de": "medium"}
 _KILO = 1000
 
 
@@ -60,7 +62,7 @@ class Texts:
             moment = datetime.fromisoformat(iso).replace(tzinfo=UTC).astimezone()
         except ValueError:
             return str(iso)
-        return str(format_datetime(moment, "medium", locale=self.language))
+        return str(format_datetime(moment, _MOMENTS[self.language], locale=self.language))
 
     def clock(self, iso: str) -> str:
         """The time of day of a moment (ISO 8601, UTC) in this node's time zone, to the millisecond; the text when it is none."""

@@ -133,3 +133,20 @@ def test_the_master_hears_of_the_slave(book: AccountsBook, monkeypatch: pytest.M
     assert follow.look(None)
     assert NONCES[0] in asked[1]["accounts"]
     assert not follow.look(None)
+
+
+def test_a_role_is_changed_but_not_the_last_admins(book: AccountsBook) -> None:
+    """It counts from then on; the password and the sessions stay."""
+    for name, role, code in (("anna", "viewer", "last-admin"), ("carl", "admin", "no-such-user")):
+        with pytest.raises(RequestRefused) as refused:
+            book.set_role(name, role)
+        assert refused.value.code == code
+    with pytest.raises(RequestRefused):
+        book.set_role("bert", "king")
+    book.set_role("anna", "admin")
+    book.set_role("bert", "admin")
+    book.set_role("anna", "viewer")
+    assert [(user.name, user.role, user.password) for user in _seen(book).users] == [
+        ("anna", "viewer", "x"),
+        ("bert", "admin", "x"),
+    ]

@@ -125,3 +125,13 @@ def test_nobody_is_removed_by_one_click(site: Site) -> None:
     assert re.search(
         r'<details[^>]*><summary[^>]*>Remove</summary><button[^>]*value="remove"[^>]*>Really remove anna<', page
     )
+
+
+def test_a_role_is_changed_in_two_clicks(site: Site) -> None:
+    """It is opened first, and says whose and to what."""
+    page = site.ask("GET", "/users").text
+    assert re.search(
+        r'<details[^>]*><summary[^>]*>Make viewer</summary><button[^>]*value="role-viewer"[^>]*>Really', page
+    )
+    assert site.send("/users", action="role-viewer", name="anna").status_code == 303
+    assert site.manager.asked == [("POST", "/users/anna/role", {"role": "viewer"})]

@@ -160,3 +160,30 @@ def test_a_form_that_never_arrives_is_not_waited_for(site: Site, monkeypatch: py
     answer = site.ask("POST", "/login", cookies={}, content=slowly(), headers=headers)
     assert (answer.status_code, answer.headers["connection"]) == (408, "close")
     assert "The form did not arrive." in answer.text
+
+
+@pytest.mark.parametrize("path", ["/", "/users", "/static/app.js", "/login", "/nothing"])
+def test_head_is_get_without_content(site: Site, path: str) -> None:
+    """Also where it is refused."""
+    head, get = site.ask("HEAD", path), site.ask("GET", path)
+    assert (head.status_code, head.headers.get("content-type"), head.content) == (
+        get.status_code,
+        get.headers.get("content-type"),
+        b"",
+    )
+    assert "Content-Security-Policy" in head.headers
+
+
+def test_another_language_keeps_the_query(site: Site) -> None:
+    """A form that is filled in from a job stays so; a page after a form was sent has no query."""
+    assert 'name="next" value="/cluster/add-slave?job=7"' in site.ask("GET", "/cluster/add-slave?job=7").text
+    sent = {"language": "de", "next": "/cluster/add-slave?job=7"}
+    assert site.ask("POST", "/language", data=sent).headers["location"] == "/cluster/add-slave?job=7"
+    page = site.ask("POST", "/language", data={**sent, "kept": '{"name": "pbx9"}'}).text
+    assert 'value="pbx9"' in page and 'lang="de"' in page
+
+
+def test_the_lamp_is_in_the_header(site: Site) -> None:
+    """Where a telephone shows it without scrolling; nobody sees it before signing in."""
+    assert 'id="headlamp"' in site.ask("GET", "/users").text.partition("</header>")[0]
+    assert 'id="headlamp"' not in site.ask("GET", "/login", cookies={}).text

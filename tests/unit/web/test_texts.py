@@ -82,6 +82,8 @@ def test_dates_and_numbers() -> None:
     assert Texts("en").number(1234.5) == "1,234.5"
     assert Texts("de").time("nonsense") == "nonsense"
     assert Texts("de").time("2026-11-25T03:04:05.678Z").startswith("25.11.2026")
+    assert Texts("en").time("2026-11-25T13:04:05.678+00:00").startswith("25 Nov 2026, ")
+    assert not {"AM", "PM"} & set(Texts("en").time("2026-11-25T13:04:05.678Z").split())
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ _CALLED = {
     ("POST", "/users"): "added a user",
     ("POST", "/users/first"): "became the first admin",
     ("POST", "/users/{name}/password"): "gave {name} another password",
+    ("POST", "/users/{name}/role"): "gave {name} another role",
     ("POST", "/users/{name}/sign-out"): "signed {name} out everywhere",
     ("DELETE", "/users/{name}"): "removed the user {name}",
     ("POST", "/tokens"): "made a token",

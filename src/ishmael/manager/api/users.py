@@ -33,6 +33,12 @@ class NewPassword(_Body):
     password: _Text
 
 
+class NewRole(_Body):
+    """Another role."""
+
+    role: _Text
+
+
 class FirstUser(_Body):
     """The first admin."""
 
@@ -89,6 +95,12 @@ def add_to(app: FastAPI, prefix: str, book: AccountsBook) -> None:
         """Give a user another password; the user's sessions end."""
         book.set_password(name, wish.password)
         return {"name": name}
+
+    @app.post(f"{prefix}/users/{{name}}/role", tags=["users"])
+    def role(name: Name, wish: NewRole) -> dict[str, Any]:
+        """Give a user another role; never the last admin."""
+        book.set_role(name, wish.role)
+        return {"name": name, "role": wish.role}
 
     @app.post(f"{prefix}/users/{{name}}/sign-out", tags=["users"])
     def sign_out(name: Name) -> dict[str, Any]:

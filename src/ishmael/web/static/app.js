@@ -70,7 +70,7 @@ async function renew() {
       return;
     }
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const part of typing() ? ["jobbox", "foot"] : ["main", "jobbox", "foot"]) {
+    for (const part of typing() ? ["headlamp", "jobbox", "foot"] : ["main", "headlamp", "jobbox", "foot"]) {
       const now = document.getElementById(part);
       const next = page.getElementById(part);
       if (now && next) become(now, next);
@@ -150,7 +150,7 @@ async function look(form, button) {
     });
     if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const part of ["main", "jobbox"]) document.getElementById(part)?.replaceWith(page.getElementById(part) ?? "");
+    for (const part of ["main", "headlamp", "jobbox"]) document.getElementById(part)?.replaceWith(page.getElementById(part) ?? "");
     const main = document.getElementById("main");
     main.dataset.checked = "1";
     planned = performance.now();

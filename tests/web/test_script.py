@@ -258,7 +258,7 @@ def test_removing_a_user_is_asked_first(site: Served, page: Page) -> None:
     """By keyboard; what happens meanwhile does not close the question."""
     site.manager.asked.clear()
     page.goto(site.url("/users"))
-    page.locator("summary").focus()
+    page.locator("summary", has_text="Remove").focus()
     page.keyboard.press("Enter")
     site.manager.answers["/status"] = {**ANSWERS["/status"], "version": "9.9.9"}
     site.tell("event")

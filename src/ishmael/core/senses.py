@@ -241,8 +241,11 @@ def _reference(s: State, e: ev.ReferenceAnswered, _out: Outbox) -> None:
     s.reference_ms = max(s.reference_ms, sense.asked_ms)
     if 0 <= s.question_ms <= sense.asked_ms:
         s.question_good += 1
+        # The master waits for this answer, so the next ask follows the answer to the last one at once.
         if s.question_good == s.config.times.reference_good:
-            s.beat_ms, s.urgent = -1, True  # the master waits for this answer
+            s.beat_ms, s.urgent = -1, True
+        elif s.question_good < s.config.times.reference_good:
+            s.reference_ask_ms, s.urgent = -1, True
 
 
 def _link(s: State, e: ev.LinkChanged, out: Outbox) -> None:

@@ -50,8 +50,9 @@ class Monitors:
 
     def peer_frame(self) -> None:
         """A frame passed between the nodes."""
-        if self._dual_since_ms >= 0 and self._first_frame_ms < 0:
-            self._first_frame_ms = self.world.agenda.now_ms
+        now_ms = self.world.agenda.now_ms
+        if self._dual_since_ms >= 0 and not 0 <= self._first_frame_ms <= now_ms:
+            self._first_frame_ms = now_ms
 
     def keeper_gone(self, node: int) -> None:
         """The keeper of a node was killed or stopped."""
@@ -162,11 +163,17 @@ class Monitors:
             self.fail(f"two holders for {now_ms - self._first_frame_ms:.0f} ms after the first frame between them")
 
     def _count_split(self) -> None:
-        """With a witness not even a split excuses two holders; a machine that is stopped or hung serves nobody."""
+        """With a witness not even a split excuses two holders; a machine that is stopped or hung serves nobody.
+
+        One that was stopped with all its clocks learns from its lost votes, X after it goes on, that another serves.
+        """
         if self._dual_since_ms < 0 or self._first_frame_ms >= 0 or not self.world.votes_count():
             return
-        if all(node.machine.kernel_alive for node in self.world.holders()):
-            self._first_frame_ms = self.world.agenda.now_ms
+        holders, times = self.world.holders(), self.world.times
+        if all(node.machine.kernel_alive for node in holders):
+            slept = any(self.timeless.get(node.id) is False for node in holders)
+            learns_ms = times.isolation_ms + 2 * times.tick_ms if slept else 0
+            self._first_frame_ms = self.world.agenda.now_ms + learns_ms
 
     def fail(self, what: str) -> NoReturn:
         """Stop the run."""

@@ -22,7 +22,7 @@ from tests.lab.conftest import Lab
 pytestmark = pytest.mark.lab
 _BROKEN_TIMEOUT_S, _WELL_TIMEOUT_S, _MAIL_TIMEOUT_S = 150, 150, 20
 # The tour takes minutes: a change waits for its first stops, ISHMAEL_TEST_FULL=1 goes to the end.
-_FAR = pytest.mark.skipif(os.environ.get("ISHMAEL_TEST_FULL") != "1", reason="ISHMAEL_TEST_FULL=1 goes there")
+_TO_THE_END = os.environ.get("ISHMAEL_TEST_FULL") == "1"
 _STAND_IN = Path(__file__).with_name("tw_cli.sh").read_text()
 _MONITORING = "/etc/ishmael/monitoring.toml"
 
@@ -133,7 +133,7 @@ def well(complete: Lab) -> Lab:
     return complete
 
 
-def test_what_runs_and_does_not_answer_is_noticed(well: Lab) -> None:
+def _what_runs_and_does_not_answer_is_noticed(well: Lab) -> None:
     """Asterisk and the rsync server are there and stand still."""
 
     @contextmanager
@@ -149,7 +149,7 @@ def test_what_runs_and_does_not_answer_is_noticed(well: Lab) -> None:
     _tour(well, wanted, broken)
 
 
-def test_wrong_passwords_full_disks_and_wrong_clocks_are_noticed(well: Lab) -> None:
+def _wrong_passwords_full_disks_and_wrong_clocks_are_noticed(well: Lab) -> None:
     """The manager interface's password, the slave's disk, the time server's time, and the table of the canary."""
 
     @contextmanager
@@ -182,8 +182,7 @@ def test_wrong_passwords_full_disks_and_wrong_clocks_are_noticed(well: Lab) -> N
     _tour(well, wanted, broken)
 
 
-@_FAR
-def test_stale_data_and_a_cut_cable_are_noticed(well: Lab) -> None:
+def _stale_data_and_a_cut_cable_are_noticed(well: Lab) -> None:
     """Everything runs: the slave's database does not go on, a service is stopped, the cable is out."""
 
     @contextmanager
@@ -206,8 +205,7 @@ def test_stale_data_and_a_cut_cable_are_noticed(well: Lab) -> None:
     _tour(well, wanted, broken)
 
 
-@_FAR
-def test_a_failed_unit_and_a_slave_without_power_are_noticed(well: Lab) -> None:
+def _a_failed_unit_and_a_slave_without_power_are_noticed(well: Lab) -> None:
     """The services of the profile, and what the cluster lacks."""
 
     @contextmanager
@@ -227,8 +225,7 @@ def test_a_failed_unit_and_a_slave_without_power_are_noticed(well: Lab) -> None:
     _tour(well, wanted, broken)
 
 
-@_FAR
-def test_a_controller_that_reports_a_dead_unit_notifies_or_moves(well: Lab) -> None:
+def _a_controller_that_reports_a_dead_unit_notifies_or_moves(well: Lab) -> None:
     """Degraded is told; with F3 on notify only a dead unit is, too; without, the services move to the fit slave."""
     master, slave = _two(well)
     tool, before, post = "/usr/sbin/tw_cli", len(Post(well.plan).texts()), Post(well.plan)
@@ -254,3 +251,17 @@ def test_a_controller_that_reports_a_dead_unit_notifies_or_moves(well: Lab) -> N
         assert wait_until(moved, 90, 1)
     finally:
         _sh(master, f"rm -f {tool} /root/unit-state; chmod a+x /sbin/dmsetup; {_set('notify_only', '')}")
+
+
+NEAR = (_what_runs_and_does_not_answer_is_noticed, _wrong_passwords_full_disks_and_wrong_clocks_are_noticed)
+FAR = (
+    _stale_data_and_a_cut_cable_are_noticed,
+    _a_failed_unit_and_a_slave_without_power_are_noticed,
+    _a_controller_that_reports_a_dead_unit_notifies_or_moves,
+)
+
+
+@pytest.mark.parametrize("stop", NEAR + FAR if _TO_THE_END else NEAR, ids=lambda stop: stop.__name__.strip("_"))
+def test_the_tour(well: Lab, stop: Callable[[Lab], None]) -> None:
+    """Each stop breaks, sees, repairs and sees again."""
+    stop(well)

@@ -234,6 +234,14 @@ def test_set_up_refuses(name: str, tmp_path: Path) -> None:
     assert world.image() == before
 
 
+def test_an_address_that_is_none_is_told_beside_fields_that_are_missing(tmp_path: Path) -> None:
+    """Whoever left fields empty learns of the wrong one at once, too."""
+    with pytest.raises(IshmaelError) as caught:
+        findings(World().machines[0], "setup-master", {"cluster_ip": "<b>"}, tmp_path)
+    told = [(finding.field, finding.code) for finding in caught.value.findings]
+    assert told == [("phone_nic", "missing"), ("internal_nic", "missing"), ("cluster_ip", "not-an-address")]
+
+
 def test_five_faults_are_five_findings(tmp_path: Path) -> None:
     """All findings come at once."""
     world = World()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -99,6 +100,13 @@ class Arguments:
         self._raw = raw
         self._known: set[str] = set()
         self._findings: list[Finding] = []
+        self._addresses: dict[str, str] = {}
+
+    def address(self, name: str) -> str:
+        """A required text that is to be an IPv4 address. The work's own check judges it; ``close`` does when there is none,
+        because other fields are missing."""
+        self._addresses[name] = self.text(name)
+        return self._addresses[name]
 
     def text(self, name: str, default: str | None = None) -> str:
         """A piece of text, stripped; required when there is no default."""
@@ -141,8 +149,19 @@ class Arguments:
         for name in sorted(set(self._raw) - self._known):
             self._find(str(name)[:64], "unknown-argument", f"There is no argument {str(name)[:64]!r}.", "Leave it out.")
         if self._findings:
+            self._judge_addresses()
             first = self._findings[0]
             raise RequestRefused(first.code, first.message, first.hint, tuple(self._findings))
+
+    def _judge_addresses(self) -> None:
+        for name, value in self._addresses.items():
+            try:
+                ipaddress.IPv4Address(value)
+            except ipaddress.AddressValueError:
+                if value:
+                    self._find(
+                        name, "not-an-address", f"{value!r} is no IPv4 address.", "Enter an address like 192.168.1.10."
+                    )
 
     def _one(self, name: str, value: Any) -> str:
         if not isinstance(value, str):

@@ -41,7 +41,7 @@ class SetUpMaster:
     def __init__(self, hands: Hands, raw: Mapping[str, Any], notes: Notes) -> None:
         given = Arguments(raw)
         self._hands, self._notes = hands, notes
-        self._cluster_ip = given.text("cluster_ip")
+        self._cluster_ip = given.address("cluster_ip")
         self._phone_nic, self._internal_nic = given.text("phone_nic"), given.text("internal_nic")
         self._references = given.texts("references")
         self._email, self._cluster_name = given.text("email", ""), given.text("cluster_name", "ishmael")

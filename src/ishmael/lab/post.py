@@ -123,11 +123,10 @@ class _Keeper:
         self._mails = home / _MAILS
         self._taken = len(list(self._mails.glob("*.eml")))
 
-    async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
         self._taken += 1
         fresh = self._mails / f"{self._taken:04}.new"
-        said = f"X-Lab-Login: {USER}\r\nX-Lab-Peer: {session.peer[0] if session.peer else ''}\r\n"
-        fresh.write_bytes(said.encode() + (envelope.original_content or b""))
+        fresh.write_bytes(envelope.original_content or b"")
         fresh.rename(fresh.with_suffix(".eml"))
         return "250 taken"
 

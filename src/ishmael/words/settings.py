@@ -203,17 +203,15 @@ def _internal_network(settings: Settings) -> ipaddress.IPv4Network | None:
     return ipaddress.IPv4Network(f"{settings.nodes[0].internal_ip}/{settings.internal_prefix}", strict=False)
 
 
+def not_an_address(field: str, value: str, example: str = "192.168.1.10") -> Finding:
+    """What is said of a field that holds no IPv4 address."""
+    return Finding(field, "not-an-address", f"{value!r} is no IPv4 address.", f"Enter an address like {example}.")
+
+
 def _check_cluster_ip(settings: Settings) -> list[Finding]:
     address = _address(settings.cluster_ip)
     if address is None:
-        return [
-            Finding(
-                "cluster_ip",
-                "not-an-address",
-                f"{settings.cluster_ip!r} is no IPv4 address.",
-                "Enter an address like 192.168.1.10.",
-            )
-        ]
+        return [not_an_address("cluster_ip", settings.cluster_ip)]
     network = _phone_network(settings)
     if network is not None and (
         address not in network or address in (network.network_address, network.broadcast_address)
@@ -281,14 +279,7 @@ def _check_node(
     for field_name, value, network in (("phone_ip", node.phone_ip, phone), ("internal_ip", node.internal_ip, internal)):
         address = _address(value)
         if address is None:
-            findings.append(
-                Finding(
-                    field_name,
-                    "not-an-address",
-                    f"{value!r} is no IPv4 address.",
-                    "Enter an address like 192.168.1.11.",
-                )
-            )
+            findings.append(not_an_address(field_name, value, "192.168.1.11"))
         elif network is not None and address not in network:
             findings.append(
                 Finding(

@@ -81,11 +81,6 @@ def _add_checks(app: FastAPI, cluster: ClusterChecks) -> None:
 def _add_watching(app: FastAPI, cluster: ClusterChecks) -> None:
     scheduler = cluster.scheduler
 
-    def bring() -> None:
-        # A node that is not heard is not waited for: it is brought there as soon as it is.
-        if cluster.known.role_of_peer():
-            cluster.bring()
-
     @app.get(f"{PREFIX}/lamp", tags=["checks"])
     def lamp() -> dict[str, Any]:
         """One worst state, its reasons in order of importance, and what to do about each."""
@@ -100,14 +95,14 @@ def _add_watching(app: FastAPI, cluster: ClusterChecks) -> None:
     def begin(wish: Window) -> dict[str, Any]:
         """Open one: the checks of both nodes send no mail for so long."""
         window = scheduler.begin_maintenance(wish.minutes, wish.why)
-        bring()
+        cluster.bring_to_heard()
         return {"schema": 1, **window}
 
     @app.delete(f"{PREFIX}/maintenance", tags=["checks"])
     def end() -> dict[str, Any]:
         """Close it, on both nodes."""
         window = scheduler.end_maintenance()
-        bring()
+        cluster.bring_to_heard()
         return {"schema": 1, **window}
 
     @app.get(f"{PREFIX}/metrics", tags=["checks"], response_class=PlainTextResponse)
@@ -129,8 +124,7 @@ def _add_telling(app: FastAPI, hands: Hands, cluster: ClusterChecks, mailer: Mai
         """Change it; the master brings it to the slave before it answers, or as soon as that one is heard."""
         changed = merged(known.monitoring(), wish.model_dump(exclude_none=True))
         hands.files.write(places.MONITORING, changed.to_toml().encode(), 0o600)
-        if known.role_of_peer():
-            cluster.bring()
+        cluster.bring_to_heard()
         return changed.shown()
 
     @app.get(f"{PREFIX}/mail", tags=["checks"])

@@ -1,4 +1,4 @@
-"""Asks this node's manager about its checks, over its API."""
+"""Asks this node's manager about its checks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ishmael.manager.drivers.following import UnixConnection, silent
+from ishmael.manager.drivers.own_api import asked
 from ishmael.words import errors, places
 from ishmael.words.errors import HostFault, IshmaelError
 
@@ -44,22 +44,13 @@ class ManagersChecks:
     def _ask(
         self, method: str, path: str, limit_s: float, user: str = "", body: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        wire = UnixConnection(self._path, limit_s)
         # The route reads the header as it came to the master's.
         headers = {"Content-Type": "application/json"} | (
             {"X-Ishmael-User": user.encode("latin-1", "replace").decode("latin-1")} if user else {}
         )
-        try:
-            wire.request(method, f"/api/v1/checks/{path}", json.dumps(dict(body or {})), headers)
-            answer = wire.getresponse()
-            found = json.loads(answer.read())
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise silent(str(error)) from error
-        finally:
-            wire.close()
-        if not isinstance(found, dict):
-            raise silent(f"HTTP {answer.status}")
-        if answer.status != http.client.OK:
+        url, sent = f"/api/v1/checks/{path}", json.dumps(dict(body or {}))
+        status, found = asked(self._path, limit_s, method, url, sent, headers)
+        if status != http.client.OK:
             kind = _CLASSES.get(str(found.get("whose")), errors.Bug)
             raise kind(str(found.get("code", "bug")), str(found.get("detail", "")), str(found.get("hint", "")))
         return {key: value for key, value in found.items() if key != "schema"}

@@ -145,8 +145,16 @@ class ClusterChecks:
     def _brought(self) -> tuple[bytes | None, str]:
         return self._hands.files.read(places.MONITORING), self.scheduler.windows.text()
 
+    def bring_to_heard(self) -> None:
+        """At once to a node that is heard; another one is not waited for, and gets it as soon as it is."""
+        if self.known.role_of_peer():
+            self.bring()
+
     def bring(self) -> None:
-        """As master: bring the monitoring file and the maintenance window to the slave and hear what its checks say. Tried again when it fails."""
+        """As master: bring the monitoring file and the maintenance window to the slave, and hear what its checks say.
+
+        Tried again when it fails.
+        """
         seen = self.known.seen()
         peer = self.known.peer() if seen.side == "master" else None
         if peer is None:

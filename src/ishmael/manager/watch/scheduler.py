@@ -20,7 +20,7 @@ from ishmael.checks.catalogue import CHECKS
 from ishmael.manager.ports.files import Files
 from ishmael.manager.ports.keeper import Keeper
 from ishmael.manager.watch.standing import Standing
-from ishmael.manager.watch.window import WindowBook
+from ishmael.manager.watch.window import WindowBook, moment
 from ishmael.words import places
 from ishmael.words.errors import IshmaelError, RequestRefused
 
@@ -35,7 +35,7 @@ CHECKS_SCHEMA = 1
 
 def now_text() -> str:
     """Wall time as ISO 8601, UTC, in milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return moment(datetime.now(UTC))
 
 
 class Scheduler:

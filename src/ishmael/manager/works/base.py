@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from ishmael.manager.ports.clock import Clock
 from ishmael.words.errors import Finding, IshmaelError, RequestRefused
+from ishmael.words.settings import not_an_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +160,7 @@ class Arguments:
                 ipaddress.IPv4Address(value)
             except ipaddress.AddressValueError:
                 if value:
-                    self._find(
-                        name, "not-an-address", f"{value!r} is no IPv4 address.", "Enter an address like 192.168.1.10."
-                    )
+                    self._findings.append(not_an_address(name, value))
 
     def _one(self, name: str, value: Any) -> str:
         if not isinstance(value, str):

@@ -18,7 +18,7 @@ from ishmael.manager.works.ssh_keys import PublicKey, known_hosts, read_public_k
 from ishmael.words import places
 from ishmael.words.errors import Finding, HostFault, IshmaelError
 from ishmael.words.roles import Role
-from ishmael.words.settings import NodeSettings, Settings, check_settings, settings_from_toml
+from ishmael.words.settings import NodeSettings, Settings, check_settings, not_an_address, settings_from_toml
 
 _DEFAULT_ROUTE = "0.0.0.0/0"
 _MASTER_LIMIT_S = 20.0
@@ -80,8 +80,7 @@ class SetUpMaster:
         try:
             address = ipaddress.IPv4Address(self._cluster_ip)
         except ipaddress.AddressValueError:
-            message = f"{self._cluster_ip!r} is no IPv4 address."
-            return [Finding("cluster_ip", "not-an-address", message, "Enter an address like 192.168.1.10.")]
+            return [not_an_address("cluster_ip", self._cluster_ip)]
         own = self._check_own_address(nics)
         phone = nics.get(self._phone_nic)
         if own or phone is None or any(address in interface.network for interface in phone.interfaces):

@@ -90,7 +90,7 @@ def _references(s: State, out: Outbox) -> None:
     if s.reference_ask_ms >= 0 and s.now_ms - s.reference_ask_ms < period_ms:
         return
     s.reference_ask_ms = s.now_ms
-    s.references = {name: _asked_again(sense, s.now_ms) for name, sense in s.references.items()}
+    s.references = {name: _asked_again(sense, s.now_ms, early=s.urgent) for name, sense in s.references.items()}
     # A reference that was there a moment ago and missed one ask: frames are being lost, or it just went.
     if any(0 < sense.missed < _LOST_FOR_GOOD for sense in s.references.values()):
         s.loss_ms = s.now_ms
@@ -103,8 +103,9 @@ def _references(s: State, out: Outbox) -> None:
         out.do(do.AskReferences())
 
 
-def _asked_again(sense: ReferenceSense, now_ms: int) -> ReferenceSense:
-    if sense.asked_ms >= 0 and sense.answered_ms < sense.asked_ms:
+def _asked_again(sense: ReferenceSense, now_ms: int, *, early: bool) -> ReferenceSense:
+    # Asked before the next tick (a question of the master, F4), it had no time to answer the last ask and missed nothing.
+    if not early and sense.asked_ms >= 0 and sense.answered_ms < sense.asked_ms:
         return replace(sense, asked_ms=now_ms, missed=sense.missed + 1, streak=0)
     return replace(sense, asked_ms=now_ms)
 

@@ -186,6 +186,11 @@ def suspects(s: State) -> bool:
     return looking and s.config.peer != 0 and s.now_ms - s.peer_ms >= s.config.times.suspect_ms
 
 
+def questioned(s: State) -> bool:
+    """The master waits for what the references answer here (F4)."""
+    return s.question_ms >= 0 and s.question_good < s.config.times.reference_good
+
+
 def silent(s: State) -> bool:
     """Rule 3a: nothing of the peer answered or was seen, on either network, in N paired probes and ``take_min_ms``."""
     return s.now_ms - s.life_ms >= s.config.times.take_min_ms and s.probe.silent >= probes_needed(s)

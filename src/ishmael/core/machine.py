@@ -65,7 +65,7 @@ def step(state: State, now_ms: int, event: Event) -> Step:
         if len(applied) > _PASSES_MAX:
             raise RuntimeError(f"the rules do not come to rest: {applied}")
     if isinstance(event, Ticked) or s.urgent:
-        s.urgent = False
         duties.perform(s, out)
+        s.urgent = False
         s.spaced = facts.quiet(s)
     return Step(s, tuple(out.commands), tuple(out.notices), tuple(applied))

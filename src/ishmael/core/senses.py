@@ -244,7 +244,7 @@ def _reference(s: State, e: ev.ReferenceAnswered, _out: Outbox) -> None:
         # The master waits for this answer, so the next ask follows the answer to the last one at once.
         if s.question_good == s.config.times.reference_good:
             s.beat_ms, s.urgent = -1, True
-        elif s.question_good < s.config.times.reference_good:
+        elif facts.questioned(s):
             s.reference_ask_ms, s.urgent = -1, True
 
 

@@ -172,10 +172,15 @@ class Driver:
         now_ms = monotonic_ms()
         self._probe_disk(now_ms)
         # After a pause the core has what waits thrown away: it must not be taken in before.
-        if self.wires is not None and now_ms - self.state.last_tick_ms <= self.state.config.times.pause_ms:
+        if now_ms - self.state.last_tick_ms <= self.state.config.times.pause_ms:
+            self.hear_references()
+        self.feed(ev.Ticked(boot_ms()))
+
+    def hear_references(self) -> None:
+        """Take in what the references have answered so far."""
+        if self.wires is not None:
             for event in self.wires.read_references():
                 self.feed(event)
-        self.feed(ev.Ticked(boot_ms()))
 
     @property
     def quiet(self) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from ishmael import __version__
 from ishmael.core import events as ev
 from ishmael.core import facts
-from ishmael.core.messages import MessageUnreadable, message_from_bytes
+from ishmael.core.messages import Beat, MessageUnreadable, message_from_bytes
 from ishmael.core.state import Config
 from ishmael.keeper import corosync as cs
 from ishmael.keeper.asks import Asks
@@ -207,7 +207,7 @@ class Loop:
         processes = bool(driver.services.fds()) or self._units.fd >= 0
         sources = (
             driver.generation, driver.database.generation, driver.database.fd, *driver.corosync.fds(),
-            driver.disk.records.fileno(), driver.watch,
+            driver.disk.records.fileno(), driver.watch, facts.questioned(driver.state),
         )  # fmt: skip
         if sources == self._sources and not processes and not self._processes:
             return
@@ -224,6 +224,8 @@ class Loop:
         if driver.wires is not None:
             for network, port in driver.wires.ports.items():
                 wanted[port.fileno()] = partial(self._on_frames, network)
+            if facts.questioned(driver.state):
+                wanted[driver.wires.references_fd] = driver.hear_references
         now = (driver.generation + driver.database.generation, *wanted)
         if now == self._wired and not processes:
             return
@@ -256,7 +258,11 @@ class Loop:
             self.driver.events.from_peer(arrived.payload.removeprefix(MARK))
             return
         try:
-            self.driver.feed(ev.MessageArrived(message_from_bytes(arrived.payload)))
+            message = message_from_bytes(arrived.payload)
+            if isinstance(message, Beat) and message.question and self.driver.state.question_ms < 0:
+                # What waits here was answered before the question: it proves nothing of now.
+                self.driver.hear_references()
+            self.driver.feed(ev.MessageArrived(message))
         except MessageUnreadable as error:
             say(f"message of node {arrived.sender} ignored: {error}")
 

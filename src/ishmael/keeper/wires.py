@@ -95,8 +95,13 @@ class Wires:
         """
         return self._events(network, self.ports[network], wants_frames)
 
+    @property
+    def references_fd(self) -> int:
+        """Descriptor to watch for answers of references, where a tick is too long to wait."""
+        return self._references.fileno()
+
     def read_references(self) -> list[ev.Event]:
-        """What the references have answered since last asked; once a tick is enough."""
+        """What the references have answered since last asked; once a tick is enough, unless the master waits for it."""
         found: dict[ev.Event, None] = {}
         for ip, mac in self._references.answers():
             name = self._reference_names.get(ip)

@@ -46,7 +46,9 @@ class Announce:
 
 @dataclass(frozen=True, slots=True)
 class AskReferences:
-    """Ask every reference once by ARP."""
+    """Ask these references once by ARP."""
+
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,9 @@ def _references(s: State, out: Outbox) -> None:
     if s.reference_ask_ms >= 0 and s.now_ms - s.reference_ask_ms < period_ms:
         return
     s.reference_ask_ms = s.now_ms
-    s.references = {name: _asked_again(sense, s.now_ms, early=s.urgent) for name, sense in s.references.items()}
+    names = _to_be_asked(s)
+    asked = {name: _asked_again(s.references[name], s.now_ms, early=s.urgent) for name in names}
+    s.references = {**s.references, **asked}
     # A reference that was there a moment ago and missed one ask: frames are being lost, or it just went.
     if any(0 < sense.missed < _LOST_FOR_GOOD for sense in s.references.values()):
         s.loss_ms = s.now_ms
@@ -100,13 +102,21 @@ def _references(s: State, out: Outbox) -> None:
     elif s.reference_lost_ms < 0:
         s.reference_lost_ms = s.now_ms
     if s.phone_link:
-        out.do(do.AskReferences())
+        out.do(do.AskReferences(names))
+
+
+def _to_be_asked(s: State) -> tuple[str, ...]:
+    """All; by turns while nothing is amiss and each has answered when last asked."""
+    by_turns = facts.quiet(s) and all(0 <= sense.asked_ms <= sense.answered_ms for sense in s.references.values())
+    if not by_turns:
+        return tuple(s.references)
+    return tuple(sorted(s.references, key=lambda name: s.references[name].asked_ms)[:1])
 
 
 def _asked_again(sense: ReferenceSense, now_ms: int, *, early: bool) -> ReferenceSense:
     # Asked before the next tick (a question of the master, F4), it had no time to answer the last ask and missed nothing.
     if not early and sense.asked_ms >= 0 and sense.answered_ms < sense.asked_ms:
-        return replace(sense, asked_ms=now_ms, missed=sense.missed + 1, streak=0)
+        return replace(sense, asked_ms=now_ms, missed=sense.missed + 1)
     return replace(sense, asked_ms=now_ms)
 
 

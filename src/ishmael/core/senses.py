@@ -236,7 +236,7 @@ def _reference(s: State, e: ev.ReferenceAnswered, _out: Outbox) -> None:
         return
     s.references = {
         **s.references,
-        e.reference: replace(sense, answered_ms=sense.asked_ms, streak=sense.streak + 1, missed=0),
+        e.reference: replace(sense, answered_ms=sense.asked_ms, missed=0),
     }
     s.reference_ms = max(s.reference_ms, sense.asked_ms)
     if 0 <= s.question_ms <= sense.asked_ms:

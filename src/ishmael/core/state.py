@@ -40,11 +40,10 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceSense:
-    """One reference: when last asked, which ask was last answered (ms), and the runs of answers and misses."""
+    """One reference: when last asked, which ask was last answered (ms), and how many in a row were missed."""
 
     asked_ms: int = -1
     answered_ms: int = -1
-    streak: int = 0
     missed: int = 0
 
 

@@ -1,6 +1,6 @@
 """ARP on one NIC: ask who has an address, announce ours, see who answers; and an ear for any frame of the peer.
 
-Sources: packet(7), RFC 826 (ARP), RFC 5227 (probes and announcements), ``linux/filter.h`` (classic BPF).
+Sources: packet(7), RFC 826 (ARP), RFC 5227 (probes and announcements).
 
 What an answer means depends on the answering host's settings. By default Linux answers for *every* address it has on *any*
 NIC (``arp_ignore=0``): a node whose telephone NIC is dead would still answer for its telephone address on the internal cable,
@@ -15,7 +15,6 @@ the NIC's own counts. ``arp_ignore=3`` would silence the cluster IP (its scope i
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import socket
 import struct
@@ -23,11 +22,12 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ishmael.keeper.bpf import JUMP_EQUAL, LOAD_HALF, LOAD_WORD, RETURN, Instruction, attach
+
 REQUEST, REPLY = 1, 2
 NOBODY = "0.0.0.0"  # noqa: S104 - the sender address of an RFC 5227 probe, nothing is bound to it
 
 _ETH_P_ALL, _ETH_P_ARP, _ETH_P_IP = 0x0003, 0x0806, 0x0800
-_SO_ATTACH_FILTER = 26
 _PRIORITY_INTERACTIVE = 6
 _FRAMES_MAX = 256
 _RECEIVE_BUFFER_BYTES = 1 << 16
@@ -38,9 +38,6 @@ _FRAME_BYTES = _ETHERNET.size + _ARP.size
 _REPLY_HEAD = struct.pack("!HHHBBH", _ETH_P_ARP, 1, _ETH_P_IP, 6, 4, REPLY)
 _GONE = (errno.ENXIO, errno.ENODEV, errno.ENETDOWN)
 
-# Classic BPF: an instruction is (code, jump if true, jump if false, operand).
-_Instruction = tuple[int, int, int, int]
-_LOAD_WORD, _LOAD_HALF, _JUMP_EQUAL, _RETURN = 0x20, 0x28, 0x15, 0x06
 _AT_SOURCE, _AT_HARDWARE, _AT_PROTOCOL, _AT_LENGTHS, _AT_OPERATION, _AT_SENDER_IP = 6, 14, 16, 18, 20, 28
 
 
@@ -83,7 +80,7 @@ class ArpPort:
         self.nic = nic
         self._bound = False
         self._socket = _open()
-        _attach(self._socket, _arp_program((), ()))
+        attach(self._socket, _arp_program((), ()))
         self._bind()
 
     def fileno(self) -> int:
@@ -97,7 +94,7 @@ class ArpPort:
             ips: sender protocol addresses, dotted. With neither these nor others, every ARP frame counts again.
             answers_of: the same, but only their answers: what such a host asks others tells nothing.
         """
-        _attach(self._socket, _arp_program(tuple(ips), tuple(answers_of)))
+        attach(self._socket, _arp_program(tuple(ips), tuple(answers_of)))
 
     def mac(self) -> str:
         """The NIC's own hardware address, as it is now; empty without the NIC."""
@@ -212,7 +209,7 @@ class PeerEar:
 
     def __init__(self, nic: str, peer_mac: str) -> None:
         self._socket = _open()
-        _attach(self._socket, _source_program(_mac_bytes(peer_mac)))
+        attach(self._socket, _source_program(_mac_bytes(peer_mac)))
         if not _bind(self._socket, nic, _ETH_P_ALL):
             self._socket.close()
             raise OSError(errno.ENODEV, f"no NIC {nic}")
@@ -293,38 +290,32 @@ def _bind(to_bind: socket.socket, nic: str, protocol: int) -> bool:
     return True
 
 
-def _attach(to: socket.socket, program: list[_Instruction]) -> None:
-    code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
-    buffer = ctypes.create_string_buffer(code, len(code))
-    to.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(program), ctypes.addressof(buffer)))
-
-
-def _arp_program(ips: tuple[str, ...], answers_of: tuple[str, ...]) -> list[_Instruction]:
+def _arp_program(ips: tuple[str, ...], answers_of: tuple[str, ...]) -> list[Instruction]:
     """Accept ARP about IPv4 over Ethernet, from these senders when any are given."""
-    program: list[_Instruction] = []
+    program: list[Instruction] = []
     for offset, wanted in ((_AT_HARDWARE, 1), (_AT_PROTOCOL, _ETH_P_IP), (_AT_LENGTHS, 0x0604)):
-        program += [(_LOAD_HALF, 0, 0, offset), (_JUMP_EQUAL, 1, 0, wanted), (_RETURN, 0, 0, 0)]
+        program += [(LOAD_HALF, 0, 0, offset), (JUMP_EQUAL, 1, 0, wanted), (RETURN, 0, 0, 0)]
     for ip in ips:
         wanted = int.from_bytes(socket.inet_aton(ip), "big")
-        program += [(_LOAD_WORD, 0, 0, _AT_SENDER_IP), (_JUMP_EQUAL, 0, 1, wanted), (_RETURN, 0, 0, _FRAME_BYTES)]
+        program += [(LOAD_WORD, 0, 0, _AT_SENDER_IP), (JUMP_EQUAL, 0, 1, wanted), (RETURN, 0, 0, _FRAME_BYTES)]
     if answers_of:
-        program += [(_LOAD_HALF, 0, 0, _AT_OPERATION), (_JUMP_EQUAL, 1, 0, REPLY), (_RETURN, 0, 0, 0)]
+        program += [(LOAD_HALF, 0, 0, _AT_OPERATION), (JUMP_EQUAL, 1, 0, REPLY), (RETURN, 0, 0, 0)]
     for ip in answers_of:
         wanted = int.from_bytes(socket.inet_aton(ip), "big")
-        program += [(_LOAD_WORD, 0, 0, _AT_SENDER_IP), (_JUMP_EQUAL, 0, 1, wanted), (_RETURN, 0, 0, _FRAME_BYTES)]
-    return [*program, (_RETURN, 0, 0, 0 if ips or answers_of else _FRAME_BYTES)]
+        program += [(LOAD_WORD, 0, 0, _AT_SENDER_IP), (JUMP_EQUAL, 0, 1, wanted), (RETURN, 0, 0, _FRAME_BYTES)]
+    return [*program, (RETURN, 0, 0, 0 if ips or answers_of else _FRAME_BYTES)]
 
 
-def _source_program(mac: bytes) -> list[_Instruction]:
+def _source_program(mac: bytes) -> list[Instruction]:
     """Accept frames from this source address; one byte of each is enough."""
-    return [*_accept_mac(mac, _AT_SOURCE, 1), (_RETURN, 0, 0, 0)]
+    return [*_accept_mac(mac, _AT_SOURCE, 1), (RETURN, 0, 0, 0)]
 
 
-def _accept_mac(mac: bytes, offset: int, accept_bytes: int) -> list[_Instruction]:
+def _accept_mac(mac: bytes, offset: int, accept_bytes: int) -> list[Instruction]:
     return [
-        (_LOAD_WORD, 0, 0, offset + 2),
-        (_JUMP_EQUAL, 0, 3, int.from_bytes(mac[2:], "big")),
-        (_LOAD_HALF, 0, 0, offset),
-        (_JUMP_EQUAL, 0, 1, int.from_bytes(mac[:2], "big")),
-        (_RETURN, 0, 0, accept_bytes),
+        (LOAD_WORD, 0, 0, offset + 2),
+        (JUMP_EQUAL, 0, 3, int.from_bytes(mac[2:], "big")),
+        (LOAD_HALF, 0, 0, offset),
+        (JUMP_EQUAL, 0, 1, int.from_bytes(mac[:2], "big")),
+        (RETURN, 0, 0, accept_bytes),
     ]

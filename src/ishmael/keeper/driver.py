@@ -260,9 +260,9 @@ class Driver:
         if self.wires is not None:
             self.wires.announce()
 
-    def _ask_references(self, _command: do.AskReferences) -> None:
+    def _ask_references(self, command: do.AskReferences) -> None:
         if self.wires is not None:
-            self.wires.ask_references()
+            self.wires.ask_references(command.names)
 
     def _probe_peer(self, _command: do.ProbePeer) -> None:
         if self.wires is not None:

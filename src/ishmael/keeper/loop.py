@@ -311,6 +311,7 @@ class Loop:
         if client is not None:
             fd = client.sock.fileno()
             self._watch(fd, lambda: self._serve(fd))
+            self._serve(fd)  # who connects has mostly asked by now
 
     def _serve(self, fd: int) -> None:
         if fd in self._control.clients and not self._control.serve(fd):

@@ -16,6 +16,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ishmael.keeper.bpf import JUMP_EQUAL, LOAD_HALF, RETURN, attach
+
 _RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK = 16, 17, 18
 _RTM_NEWADDR, _RTM_DELADDR, _RTM_GETADDR = 20, 21, 22
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
@@ -32,6 +34,16 @@ _ADDRESS = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, inter
 _LINK = struct.Struct("=BxHiII")  # family, device type, interface, flags, change mask
 _ATTRIBUTE = struct.Struct("=HH")  # length, type
 _CACHE_INFO = struct.Struct("=IIII")  # preferred s, valid s, created, updated
+
+# The type is in the host's byte order, a load in the network's. Of addresses only their end is news here, while every
+# renewal of the lease is told as an addition.
+_TYPE_OFFSET, _ALL_BYTES = 4, 0xFFFFFFFF
+_WITHOUT_ADDED = [
+    (LOAD_HALF, 0, 0, _TYPE_OFFSET),
+    (JUMP_EQUAL, 0, 1, socket.htons(_RTM_NEWADDR)),
+    (RETURN, 0, 0, 0),
+    (RETURN, 0, 0, _ALL_BYTES),
+]
 
 FOREVER_S = 0xFFFFFFFF
 """The lifetime of an address without one."""
@@ -163,6 +175,7 @@ class NetworkWatch:
     def __init__(self, nics: tuple[str, ...]) -> None:
         self._nics = nics
         self._socket = _open(groups=_GROUP_LINK | _GROUP_IPV4_ADDRESS)
+        attach(self._socket, _WITHOUT_ADDED)
         self._up: dict[str, bool] = dict.fromkeys(nics, False)
         self._names: dict[int, str] = {}
         self._ask_for_links()

@@ -145,9 +145,9 @@ class Wires:
         for ear in self._ears.values():
             ear.heard()
 
-    def ask_references(self) -> None:
-        """Ask every reference once."""
-        for reference in self.who.references:
+    def ask_references(self, names: tuple[str, ...]) -> None:
+        """Ask these references once."""
+        for reference in names:
             self.ports[Network.PHONE].ask(reference, self.who.me.phone_ip)
 
     def probe_holder(self) -> None:

@@ -53,12 +53,12 @@ class Ether:
         if self.wires[Network.PHONE].passes(node, 3 - node, self.draw):
             self._to_peer(3 - node, HolderSeen("peer", f"node{node}"))
 
-    def ask_references(self, node: int) -> None:
-        """Ask every reference once, by broadcast: the peer sees it too, and listens while it is worried."""
+    def ask_references(self, node: int, names: tuple[str, ...]) -> None:
+        """Ask these references once, by broadcast: the peer sees it too, and listens while it is worried."""
         wire, peer = self.wires[Network.PHONE], self.nodes[3 - node]
         if peer.listens() and wire.passes(node, peer.id, self.draw):
             self._to_peer(peer.id, PeerFrameSeen(Network.PHONE))
-        for name in self.references:
+        for name in names:
             if wire.passes(node, name, self.draw) and wire.passes(name, node, self.draw):
                 self._arrive(node, ReferenceAnswered(name), self.draw.uniform(0.2, 1.5))
 

@@ -278,8 +278,8 @@ class Keeper:
     def _announce(self, _command: do.Announce) -> None:
         self.world.ether.announce(self.node.id)
 
-    def _ask_references(self, _command: do.AskReferences) -> None:
-        self.world.ether.ask_references(self.node.id)
+    def _ask_references(self, command: do.AskReferences) -> None:
+        self.world.ether.ask_references(self.node.id, command.names)
 
     def _probe_peer(self, _command: do.ProbePeer) -> None:
         self.world.ether.probe_peer(self.node.id)

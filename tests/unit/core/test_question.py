@@ -33,10 +33,10 @@ def test_who_is_asked_again_before_the_next_tick_has_missed_nothing() -> None:
     assert state.peer is not None
     now_ms = state.now_ms + 30
     asked = step(state, now_ms, ev.MessageArrived(replace(state.peer, question=True)))
-    assert do.AskReferences() in asked.commands
+    assert do.AskReferences(tuple(state.references)) in asked.commands
     first, *_ = asked.state.references
     again = step(asked.state, now_ms, ev.ReferenceAnswered(first))
-    assert do.AskReferences() in again.commands
+    assert do.AskReferences(tuple(state.references)) in again.commands
     assert not again.state.lossy
     assert again.state.loss_ms == state.loss_ms
     assert [sense.missed for sense in again.state.references.values()] == [0, 0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 
 import pytest
@@ -25,15 +24,7 @@ CONTRACT = frozenset(
 )
 
 
-# Each was tried on its own; together they take longer than a change should wait. ISHMAEL_TEST_FAULTS=all tries every row,
-# and so does `script/soak fault --fault all`.
-ALWAYS = frozenset(
-    ("power-cut", "keeper-frozen", "corosync-killed", "planned", "phone-link-down", "internal-cut", "isolated-master")
-)
-TRIED = tuple(fault for fault in FAULTS if fault.name in ALWAYS or os.environ.get("ISHMAEL_TEST_FAULTS") == "all")
-
-
-@pytest.mark.parametrize("fault", TRIED, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_has_its_allowed_outcome(complete: Lab, fault: Fault) -> None:
     """Who answers before, during and after it; two holders; the epoch; one master after healing; complete again."""
     seen = trial.run(complete.plan, fault)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ishmael.sim.world import World
-from tests.transcripts import more_stories, stories
+from tests.transcripts import more_stories, stories, withheld_stories
 
 Scenario = Callable[[World], None]
 
@@ -26,7 +26,7 @@ WORLDS = {
 
 SCENARIOS: dict[str, Scenario] = {
     name.replace("_", "-"): thing
-    for module in (stories, more_stories)
+    for module in (stories, more_stories, withheld_stories)
     for name, thing in vars(module).items()
-    if callable(thing) and getattr(thing, "__module__", "") == module.__name__
+    if callable(thing) and getattr(thing, "__module__", "") == module.__name__ and not name.startswith("_")
 }

@@ -67,6 +67,10 @@ def possible(seen: Seen) -> Result:
     if not seen.keeper:
         return unknown("the keeper does not answer")
     if seen.keeper.get("failover_possible"):
+        if "F1" in seen.keeper.get("only_notified", ()):
+            return warning(
+                "a planned failover is possible; F1 only notifies, so nothing is taken over without being asked"
+            )
         return ok("a failover is possible")
     return warning(f"no failover is possible: {'; '.join(map(str, seen.keeper.get('failover_blocked_by') or []))}")
 

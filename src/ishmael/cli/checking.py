@@ -157,6 +157,23 @@ def icinga_config() -> None:
     print(Api().text("/icinga/config"), end="")
 
 
+def notify_only(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[F1|F2|F3|F4]...", help="These, and no others.")] = None,
+    none: Annotated[bool, typer.Option("--none", help="Every failover check moves the services again.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show or set which failover checks only notify, and move nothing. It holds on both nodes."""
+    if names and none:
+        raise typer.BadParameter("either checks or --none")
+    if names or none:
+        Api().put("/monitoring", {"notify_only": sorted({name.upper() for name in names or ()})})
+    found = Api().get("/monitoring")
+    if as_json:
+        show.print_json({"schema": found["schema"], "notify_only": found["notify_only"]})
+    else:
+        print(f"only notify: {', '.join(found['notify_only']) or 'none'}")
+
+
 def _secret(path: Path | None) -> str | None:
     if path is None:
         return None
@@ -184,5 +201,9 @@ def add_to(app: typer.Typer) -> None:
         epilog="Examples:\n\n  ishmael check ami\n\n  ishmael check N5 --node pbx2 --json", rich_help_panel=panel
     )(check)
     app.command(epilog="Example:  ishmael maintenance --minutes 30", rich_help_panel=panel)(maintenance)
+    app.command(
+        "notify-only", epilog="Examples:\n\n  ishmael notify-only F1 F4\n\n  ishmael notify-only --none",
+        rich_help_panel=panel,
+    )(notify_only)  # fmt: skip
     app.add_typer(mail, name="mail", rich_help_panel=panel)
     app.add_typer(icinga, name="icinga", rich_help_panel=panel)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ishmael.core import commands as do
+from ishmael.core.facts import withheld
 from ishmael.core.messages import Withdraw
 from ishmael.core.outbox import Outbox
 from ishmael.core.state import Claim, ProbeSense, Saving, State, VacancySense
@@ -124,6 +125,12 @@ def let_go(s: State, out: Outbox, rule: str, why: str, **facts: Any) -> None:
     s.let_go_ms, s.let_go_watching = s.now_ms, rule in ("1", "F2") and s.paused_ms < 0
     s.opened = False
     out.tell("let-go", rule, why, **facts)
+
+
+def withhold(s: State, out: Outbox, check: str, what: str) -> None:
+    """Say once what a failover check would have done, had the admin not switched it to notify only."""
+    s.reported |= {withheld(check)}
+    out.tell("failover-withheld", check, f"{what}: {check} only notifies.", check=check)
 
 
 def abandon(s: State, out: Outbox, why: str) -> None:

@@ -99,6 +99,7 @@ def _references(s: State, out: Outbox) -> None:
     s.lossy = s.loss_ms >= 0 and s.now_ms - s.loss_ms < _LOSSY_MS
     if facts.sees_reference(s):
         s.reference_lost_ms = -1
+        s.reported -= {facts.withheld("F4")}
     elif s.reference_lost_ms < 0:
         s.reference_lost_ms = s.now_ms
     if s.phone_link:

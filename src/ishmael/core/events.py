@@ -153,6 +153,13 @@ class FitnessObjected:
 
 
 @dataclass(frozen=True, slots=True)
+class OnlyNotified:
+    """Which failover checks (``F1``, ``F2``, ``F4``) the admin wants to be told of, and nothing moved."""
+
+    checks: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class WitnessChanged:
     """This node's connection to the witness came or went."""
 
@@ -194,6 +201,7 @@ Event = (
     | SynchronousEnded
     | DataReported
     | FitnessObjected
+    | OnlyNotified
     | WitnessChanged
     | FenceEnded
     | DiskProbed

@@ -116,6 +116,11 @@ def held(s: State) -> bool:
     return s.hold or s.peer_hold
 
 
+def withheld(check: str) -> str:
+    """The mark in ``reported``: told that this failover check would have moved the services, had it not only to notify."""
+    return f"withheld-{check}"
+
+
 def quiet(s: State) -> bool:
     """Nothing is under way and nobody is missed: two of three ticks would find nothing to do, and are left out.
 
@@ -300,6 +305,9 @@ def nobody_serves(s: State) -> bool:
     if serving(s) or not s.config.dial_tone_first or not ready(s) or not sees_reference(s) or held(s):
         return False
     if not has_votes(s):
+        return False
+    # With F1 on notify only nobody but the last master serves without being asked.
+    if "F1" in s.only_notified and (s.record is None or s.record.master != s.config.me):
         return False
     if foreign_holder(s) or (
         hears(s) and s.peer is not None and s.peer.role in (Role.MASTER, Role.TAKING, Role.HANDING)

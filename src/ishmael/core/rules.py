@@ -175,6 +175,14 @@ RULES: tuple[Rule, ...] = (
         "The master is seen on the telephone network and no longer claims the cluster IP.",
     ),
     _row(
+        "F1n",
+        (_R.SLAVE,),
+        (),
+        slave.takeover_withheld,
+        slave.tell_withheld,
+        "F1 only notifies: the master is gone.",
+    ),
+    _row(
         "12a",
         (_R.SLAVE, _R.WAITING),
         (),
@@ -307,6 +315,22 @@ RULES: tuple[Rule, ...] = (
         witness.witness_back,
         witness.record_on,
         "The witness is back: its vote counts again.",
+    ),
+    _row(
+        "F2n",
+        (_R.MASTER,),
+        (),
+        leaving.corosync_withheld,
+        leaving.tell_corosync_withheld,
+        "F2 only notifies: this node's own Corosync is lost.",
+    ),
+    _row(
+        "F4n",
+        (_R.MASTER,),
+        (),
+        leaving.network_withheld,
+        leaving.tell_network_withheld,
+        "F4 only notifies: the telephone network is gone here.",
     ),
     _row(
         "F2",

@@ -9,7 +9,23 @@ from ishmael.core.state import State
 
 
 def own_corosync_lost(s: State) -> bool:
-    """F2: my own Corosync is gone for good, the data streams, and the slave's machine answers.
+    """F2, unless it only notifies; nor while F1 does, for then the slave would not take over."""
+    return not s.only_notified & {"F1", "F2"} and _corosync_gone(s)
+
+
+def corosync_withheld(s: State) -> bool:
+    """F2 would apply now, and it or F1 only notifies."""
+    told = facts.withheld("F2") in s.reported
+    return bool(s.only_notified & {"F1", "F2"}) and not told and _corosync_gone(s)
+
+
+def tell_corosync_withheld(s: State, out: Outbox) -> None:
+    """F2: say what is not done."""
+    acts.withhold(s, out, "F2", "This node's own Corosync is lost, and it serves on")
+
+
+def _corosync_gone(s: State) -> bool:
+    """My own Corosync is gone for good, the data streams, and the slave's machine answers.
 
     The slave hears nobody, so it counts its fitness from the last grant; letting go well before W ends leaves it the time
     to see the release (rule 3b). If it does not take over, this node resumes by rule 1b, when that fitness has ended.
@@ -35,7 +51,24 @@ def release_silently(s: State, out: Outbox) -> None:
 
 
 def telephone_network_lost(s: State) -> bool:
-    """F4: no carrier or no reference here, and the slave answered three fresh probes after it was asked.
+    """F4, unless it only notifies."""
+    return "F4" not in s.only_notified and _network_gone(s)
+
+
+def network_withheld(s: State) -> bool:
+    """F4 would apply now, and only notifies."""
+    return "F4" in s.only_notified and facts.withheld("F4") not in s.reported and _network_gone(s)
+
+
+def tell_network_withheld(s: State, out: Outbox) -> None:
+    """F4: say what is not done."""
+    acts.withhold(
+        s, out, "F4", "The telephone network is gone here and still there at the slave, and this node serves on"
+    )
+
+
+def _network_gone(s: State) -> bool:
+    """No carrier or no reference here, and the slave answered three fresh probes after it was asked.
 
     When the network was dark for both, it may come back for one a moment earlier: settle first.
     """

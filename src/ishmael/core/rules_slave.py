@@ -52,13 +52,32 @@ def _takeover_record(s: State, epoch: Epoch) -> Record:
     return Record(epoch, s.config.me, taking=True, standby=standby, witness_off=facts.witness_off(s))
 
 
-def _may_take(s: State) -> bool:
+def _could_take(s: State) -> bool:
     return facts.can_take(s) and not facts.hears(s) and s.saving is None and facts.has_votes(s)
+
+
+def _may_take(s: State) -> bool:
+    return "F1" not in s.only_notified and _could_take(s)
+
+
+def _gone(s: State) -> bool:
+    return (facts.silent(s) and facts.elected(s)) or facts.released(s) or facts.unclaimed(s)
 
 
 def master_gone(s: State) -> bool:
     """Rule 3 without its fence: silent, and the witness agrees; or seen, and without the cluster IP."""
-    return _may_take(s) and ((facts.silent(s) and facts.elected(s)) or facts.released(s) or facts.unclaimed(s))
+    return _may_take(s) and _gone(s)
+
+
+def takeover_withheld(s: State) -> bool:
+    """F1 only notifies, and rule 3 would apply now."""
+    told = facts.withheld("F1") in s.reported
+    return "F1" in s.only_notified and not told and _could_take(s) and _gone(s)
+
+
+def tell_withheld(s: State, out: Outbox) -> None:
+    """F1: say what is not done."""
+    acts.withhold(s, out, "F1", "The master is gone, and this slave does not take over")
 
 
 def master_silent(s: State) -> bool:

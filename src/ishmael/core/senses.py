@@ -139,7 +139,7 @@ def _beat(s: State, beat: Beat) -> None:
     echoed = _echoed(s, beat)
     if beat.echo is not None and echoed:
         s.heard_ms = max(s.heard_ms, beat.echo.sent_ms)
-        s.reported -= {"cluster-link-lost", "fence-failed"}
+        s.reported -= {"cluster-link-lost", "fence-failed", facts.withheld("F1")}
         s.fence = None
         if s.withdrawn_ms >= 0 and beat.echo.sent_ms > s.withdrawn_ms and not beat.fit:
             s.slave_let_go = True
@@ -178,6 +178,7 @@ def _corosync(s: State, e: ev.CorosyncChanged, out: Outbox) -> None:
     s.corosync_lost_ms = -1 if e.up else s.now_ms
     s.corosync_ms = s.now_ms if e.up else -1
     if e.up:
+        s.reported -= {facts.withheld("F2")}
         out.tell("corosync-up", "", "Connected to Corosync.")
     else:
         # What it last said of votes holds no longer; the next one's first view counts.
@@ -354,6 +355,10 @@ def _objected(s: State, e: ev.FitnessObjected, _out: Outbox) -> None:
     s.objection = e.why
 
 
+def _only_notified(s: State, e: ev.OnlyNotified, _out: Outbox) -> None:
+    s.only_notified = e.checks
+
+
 def _asked(s: State, e: Ask, _out: Outbox) -> None:
     s.asks = (*s.asks, replace(e, since_ms=s.now_ms))
 
@@ -376,6 +381,7 @@ _HANDLERS: dict[type, Callable[[State, Any, Outbox], None]] = {
     ev.SynchronousEnded: _synchronous_ended,
     ev.DataReported: _data,
     ev.FitnessObjected: _objected,
+    ev.OnlyNotified: _only_notified,
     ev.WitnessChanged: _witness,
     ev.FenceEnded: _fence_ended,
     ev.DiskProbed: _disk,

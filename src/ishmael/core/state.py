@@ -254,8 +254,9 @@ class State:
     synchronous_ms: int = -1  # since when commits wait
     in_vain_ms: int = -1  # when they were let go though the slave stood there: its data did not follow
 
-    # what this node's other programs have against the slave's fitness
+    # what this node's other programs have against the slave's fitness, and which failover checks only notify
     objection: str = ""
+    only_notified: frozenset[str] = frozenset()
 
     # the cluster IP and the workload
     holds: bool = False

@@ -25,6 +25,7 @@ from ishmael.keeper.disk import Disk
 from ishmael.keeper.eventlist import EventList
 from ishmael.keeper.netlink import NetworkWatch
 from ishmael.keeper.objections import Objections
+from ishmael.keeper.only_notified import OnlyNotifiedChecks
 from ishmael.keeper.places import Places
 from ishmael.keeper.recorder import FlightRecorder
 from ishmael.keeper.say import say
@@ -79,6 +80,7 @@ class Driver:
         )  # fmt: skip
         self.recorder = FlightRecorder()
         self.objections = Objections(monotonic_ms, lambda why: self.feed(ev.FitnessObjected(why)))
+        self.only_notified = OnlyNotifiedChecks(monotonic_ms, lambda checks: self.feed(ev.OnlyNotified(checks)))
         self.events = EventList(places.var / "events.jsonl", self.disk)
         self._record_path = places.var / "record"
         self.answer: Callable[[do.Answer], None] = _nobody
@@ -168,6 +170,7 @@ class Driver:
         if self.wires is not None and self.wires.listens and not facts.suspects(self.state):
             self.wires.stop_listening()
         self.objections.expire()
+        self.only_notified.expire()
         self.database.tick()
         now_ms = monotonic_ms()
         self._probe_disk(now_ms)

@@ -53,6 +53,7 @@ class Loop:
         at_once = {
             "status": self._status, "reload": self._reload, "recorder": self._recorder,
             "fitness-objection": self.driver.objections.take, "event": self.driver.tell_for,
+            "only-notify": self.driver.only_notified.take,
         }  # fmt: skip
         self.asks = Asks(self.driver.feed, at_once)
         self.driver.answer = self.asks.answer

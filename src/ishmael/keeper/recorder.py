@@ -1,4 +1,4 @@
-"""The flight recorder: the last events in memory, and the state they began with; ``dev replay`` feeds them through the core.
+"""The flight recorder: the last events in memory, and the state they began with; ``ishmael replay`` feeds them through the core.
 
 Noting costs no I/O: a state, once returned by the core, stays as it is, so keeping one is keeping a reference. Writing it all
 down takes longer than a tick: a forked process does that.

@@ -56,6 +56,7 @@ def report(
         "hold": s.hold,
         "database": database,
         "objection": s.objection,
+        "only_notified": sorted(s.only_notified),
         "version": version,
     }
 

@@ -41,6 +41,7 @@ from ishmael.manager.watch.failing import FailingServices
 from ishmael.manager.watch.first_call import FirstCall
 from ishmael.manager.watch.icinga import IcingaPush
 from ishmael.manager.watch.mail import Mailer
+from ishmael.manager.watch.only_notify import OnlyNotify
 from ishmael.manager.watch.scheduler import Scheduler
 from ishmael.manager.web_follow import WebFollow
 from ishmael.manager.works.catalogue import catalogue
@@ -121,6 +122,7 @@ def serve(api_socket: str, jobs: str) -> None:
     cluster, mailer = ClusterChecks(hands, scheduler, known, events), Mailer(hands, known, events)
     follow = WebFollow(hands, book, CertificateBook(hands.files))
     watches: list[Task] = [scheduler, cluster, mailer, IcingaPush(cluster, known)]
+    watches.append(OnlyNotify(hands.keeper, known))
     watches += [FailingServices(hands), FirstCall(hands, events)]
     tasks = Tasks([files, versions, ServicesFollow(hands, drift.noting), follow, *watches])
     app = make_app(Queue(journal, works), journal, look, hands.host.version(), book)

@@ -386,6 +386,13 @@ def _hold(world: World, node: Node, _draw: random.Random) -> Undo:
     return undo
 
 
+def _only_notified(world: World, _node: Node, draw: random.Random) -> Undo:
+    """An admin switches failover checks to notify only, on both nodes."""
+    checks = frozenset(draw.choice([("F1",), ("F2",), ("F4",), ("F1", "F2", "F4")]))
+    world.only_notify(checks)
+    return lambda: world.only_notify(frozenset())
+
+
 def _planned(world: World, node: Node, _draw: random.Random) -> Undo:
     world.ask(node.id, "switch")
     return lambda: None
@@ -458,6 +465,7 @@ FAULTS: dict[str, Fault] = {
         Fault("witness-far", "any", _witness_far, by_chance=False),
         Fault("one-way-to-master", "master", _one_way_to, moves=False, by_chance=False),
         Fault("hold", "master", _hold, by_chance=False),
+        Fault("only-notified", "any", _only_notified, moves=False),
         Fault("planned", "master", _planned),
         Fault("admin", "master", _admin),
         Fault("stranger", "any", _stranger, moves=False),

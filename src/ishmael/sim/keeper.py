@@ -20,6 +20,7 @@ from ishmael.core.events import (
     Event,
     FenceEnded,
     LinkChanged,
+    OnlyNotified,
     SaveEnded,
     Started,
     SynchronousEnded,
@@ -178,6 +179,8 @@ class Keeper:
         if not self.alive:
             return
         self.agenda.after(_REPORT_EVERY_MS, self._report)
+        if self.runs and self.state.only_notified != self.world.only_notified:
+            self.feed(OnlyNotified(self.world.only_notified))
         self.report()
 
     def _probe_disk(self) -> None:

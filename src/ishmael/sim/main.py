@@ -113,6 +113,11 @@ def replay_recording(
     raise typer.Exit(1 if seen.differs else 0)
 
 
+replay_app = typer.Typer()
+"""The same as a command of its own, `ishmael replay`: what one reaches for in the morning after."""
+replay_app.command()(replay_recording)
+
+
 @rules.command("list")
 def rules_list() -> None:
     """One line a rule, in the order in which they are tried."""

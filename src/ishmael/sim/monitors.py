@@ -224,6 +224,7 @@ class Monitors:
             if (
                 state.role in (Role.OUT, Role.STANDBY)
                 or facts.held(state)
+                or "F1" in state.only_notified
                 or not facts.has_votes(state)
                 or (self.world.fence_broken and not self.world.fence_fallback)
                 or node.id in (state.record.standby if state.record else ())

@@ -61,6 +61,7 @@ class World:
         self.dial_tone_first = dial_tone_first
         self.witness, self.fencing, self.fence_fallback = witness, fencing, fence_fallback
         self.fence_broken = False
+        self.only_notified: frozenset[str] = frozenset()
         self.held = False
         self.nodes = {number: Node(number, self, self.config_of(number)) for number in (1, 2)}
         self.ether = Ether(self.agenda, self.draw, self.nodes, REFERENCES)
@@ -127,6 +128,11 @@ class World:
         self.trace.remark(self.agenda.now_ms, f"ask {what} on node{number}")
         self.nodes[number].ask(Ask(what, self._tickets, **more))  # type: ignore[arg-type]
         return self._tickets
+
+    def only_notify(self, checks: frozenset[str]) -> None:
+        """An admin switches these failover checks to notify only; the managers tell their keepers, and say so again."""
+        self.trace.remark(self.agenda.now_ms, f"only notify: {', '.join(sorted(checks)) or 'none'}")
+        self.only_notified = checks
 
     def re_add(self, number: int) -> None:
         """The re-add work: the node's data is made to follow the master's, then the admin admits it."""

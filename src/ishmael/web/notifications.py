@@ -13,6 +13,7 @@ from ishmael.web.manager import Problem
 if TYPE_CHECKING:
     from ishmael.web.app import Web
 
+_FAILOVER_CHECKS = ("F1", "F2", "F3", "F4")
 _TEXTS = ("host", "security", "user", "sender", "to", "language", "ca_file")
 
 
@@ -24,7 +25,7 @@ def add_to(app: FastAPI, web: Web) -> None:
         monitoring = await web.manager.get(who, "/monitoring")
         report = await web.manager.get(who, "/mail")
         values = {**{k: str(v) for k, v in monitoring["mail"].items()}, "password": ""}
-        values["raid_notifies"] = "1" if "F3" in monitoring["notify_only"] else ""
+        values |= {f"only_{name}": "1" for name in monitoring["notify_only"]}
         given = {"problem": None, "sent": None, "values": values, **more}
         has_password = bool(monitoring["mail"]["password"])
         return await web.page(request, "notifications.html", status, report=report, has_password=has_password, **given)
@@ -65,7 +66,7 @@ def wish_of(fields: Mapping[str, str]) -> dict[str, Any]:
     mail["port"] = int(port)
     if fields.get("password"):
         mail["password"] = fields["password"]
-    return {"mail": mail, "notify_only": ["F3"] if fields.get("raid_notifies") else []}
+    return {"mail": mail, "notify_only": [name for name in _FAILOVER_CHECKS if fields.get(f"only_{name}")]}
 
 
 def require_saved(monitoring: Mapping[str, Any], fields: Mapping[str, str]) -> None:

@@ -1,6 +1,7 @@
 """How the admin is told: mail, Icinga, and which failover checks only notify. A file of its own, apart from the settings.
 
-A mistake in it can keep nobody from failing over: the keeper never reads it. It holds passwords (mode 0600).
+A mistake in it can keep nobody from failing over: the keeper never reads it, and hears of ``notify_only`` from the running
+manager alone. It holds passwords (mode 0600).
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from ishmael.words.errors import RequestRefused
 MONITORING_SCHEMA = 1
 SECURITIES = ("starttls", "tls", "none")
 LANGUAGES = ("en", "de")
+OF_THE_KEEPER = frozenset({"F1", "F2", "F4"})
+"""Failover checks that the keeper acts upon by its own rules."""
+FAILOVER_CHECKS = OF_THE_KEEPER | {"F3"}
 _Part = TypeVar("_Part", "Mail", "Icinga", "Ami")
 
 
@@ -68,7 +72,7 @@ class Monitoring:
 
     Args:
         mail, icinga, ami: its tables.
-        notify_only: ids of failover checks that only notify (``F3``).
+        notify_only: ids of failover checks that only notify (``F1`` to ``F4``).
         ntp_servers: asked for the time; empty: those of chrony or timesyncd.
         raid: RAID controllers' state is checked.
     """
@@ -137,9 +141,9 @@ def monitoring_from_mapping(raw: Mapping[str, Any]) -> Monitoring:
         values[name] = tuple(listed)
     if not isinstance(values.get("raid", True), bool):
         raise _refused("raid is neither true nor false")
-    wrong = set(values["notify_only"]) - {"F3"}
+    wrong = set(values["notify_only"]) - FAILOVER_CHECKS
     if wrong:
-        raise _refused(f"notify_only knows F3, not {sorted(wrong)[0]!r}")
+        raise _refused(f"notify_only knows {', '.join(sorted(FAILOVER_CHECKS))}, not {sorted(wrong)[0]!r}")
     parts = {name: _part(kind, name, values.get(name, {})) for name, kind in _PARTS.items()}
     found = Monitoring(**{**values, **parts})
     _check_mail(found.mail)

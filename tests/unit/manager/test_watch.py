@@ -192,7 +192,7 @@ def test_mails_speak_both_languages() -> None:
     [
         {"mail": {"security": "magic"}}, {"mail": {"port": 0}}, {"mail": {"port": "25"}}, {"mail": {"to": "nobody"}},
         {"mail": {"user": "a", "security": "none"}}, {"icinga": {"url": "http://x"}}, {"nonsense": 1},
-        {"notify_only": ["F1"]}, {"raid": "yes"}, {"mail": {"host": "a\nb"}}, {"schema": 9},
+        {"notify_only": ["F5"]}, {"raid": "yes"}, {"mail": {"host": "a\nb"}}, {"schema": 9},
     ],
 )  # fmt: skip
 def test_a_wrong_monitoring_file_is_refused_by_name(raw: dict[str, Any]) -> None:

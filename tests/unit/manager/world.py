@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -300,17 +300,15 @@ class MemoryKeeper:
     def __init__(self, machine: Machine) -> None:
         self.machine, self.role = machine, Role.OUT
         self.record: dict[str, Any] | None = None
-        self.deaf, self.never_fit, self.asked = False, False, list[str]()
+        self.deaf, self.never_fit, self.asked, self.why = False, False, list[str](), ""
         self.told: list[tuple[str, str, dict[str, Any]]] = []
         self.loaded: Settings | None = None
-        self.why = ""
 
     def _heard(self) -> bool:
-        ends = [self.machine, self.machine.other]
         return all(
             m.on and m.corosync.running() and m.keeper.loaded is not None and len(m.keeper.loaded.nodes) == 2
             and not m.keeper.deaf
-            for m in ends
+            for m in (self.machine, self.machine.other)
         )  # fmt: skip
 
     def status(self, max_age_s: float = 0.0) -> Mapping[str, Any]:
@@ -373,6 +371,9 @@ class MemoryKeeper:
         self.record["standby"] = [node]
         if self._heard():
             self.machine.other.keeper.role = Role.STANDBY
+
+    def only_notify(self, checks: Collection[str], expires_ms: int) -> None:
+        self.asked.append(f"only-notify {' '.join(checks)} for {expires_ms} ms")
 
     def tell(self, kind: str, why: str, facts: Mapping[str, Any]) -> None:
         self.told.append((kind, why, dict(facts)))

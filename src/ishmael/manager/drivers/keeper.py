@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ishmael.words import errors, places
@@ -67,6 +67,10 @@ class SocketKeeper:
         """Say why the slave must not take over, for so long; an empty reason takes this source's objection back."""
         ask = {"ask": "fitness-objection", "source": source, "reason": reason, "expires_ms": expires_ms}
         self._ask(ask, _STATUS_LIMIT_S)
+
+    def only_notify(self, checks: Collection[str], expires_ms: int) -> None:
+        """Say which of F1, F2 and F4 move nothing, for so long."""
+        self._ask({"ask": "only-notify", "checks": sorted(checks), "expires_ms": expires_ms}, _STATUS_LIMIT_S)
 
     def tell(self, kind: str, why: str, facts: Mapping[str, Any]) -> None:
         """Put an event into the one list of both nodes."""

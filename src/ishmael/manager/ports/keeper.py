@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 RECENT_S = 1.0
@@ -42,6 +42,10 @@ class Keeper(Protocol):
 
     def object_to_fitness(self, source: str, reason: str, expires_ms: int) -> None:
         """Say why the slave must not take over, for so long; an empty reason takes this source's objection back."""
+        ...
+
+    def only_notify(self, checks: Collection[str], expires_ms: int) -> None:
+        """Say which of F1, F2 and F4 move nothing, for so long."""
         ...
 
     def tell(self, kind: str, why: str, facts: Mapping[str, Any]) -> None:

@@ -250,7 +250,13 @@ def test_notifications(page: Page) -> None:
     expect(page.get_by_role("alert")).to_contain_text("10.77.0.1:25 cannot be reached", timeout=30000)
     _accessible(page)
     page.get_by_label("Mail server").fill("")
+    page.get_by_label("F4 Network failover").check()
     page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_label("F4 Network failover")).to_be_checked()
+    expect(page.get_by_label("F1 Master node alive")).not_to_be_checked()
+    page.get_by_label("F4 Network failover").uncheck()
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_label("F4 Network failover")).not_to_be_checked()
 
 
 @pytest.fixture

@@ -9,12 +9,14 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from ishmael.manager.ports.hands import Hands
-from ishmael.manager.watch.cluster import ClusterChecks
+from ishmael.manager.watch.cluster import ClusterChecks, Known
 from ishmael.manager.watch.icinga import configuration
 from ishmael.manager.watch.mail import Mailer
 from ishmael.manager.works import machine
 from ishmael.words import places
+from ishmael.words.errors import RequestRefused
 from ishmael.words.monitoring import Monitoring, monitoring_from_mapping
+from ishmael.words.roles import Role
 
 PREFIX = "/api/v1"
 CheckId = Annotated[str, Path(max_length=40)]
@@ -122,6 +124,7 @@ def _add_telling(app: FastAPI, hands: Hands, cluster: ClusterChecks, mailer: Mai
     @app.put(f"{PREFIX}/monitoring", tags=["checks"])
     def change(wish: MonitoringWish) -> dict[str, Any]:
         """Change it; the master brings it to the slave before it answers, or as soon as that one is heard."""
+        _require_the_last_word(known)
         changed = merged(known.monitoring(), wish.model_dump(exclude_none=True))
         hands.files.write(places.MONITORING, changed.to_toml().encode(), 0o600)
         cluster.bring_to_heard()
@@ -141,6 +144,16 @@ def _add_telling(app: FastAPI, hands: Hands, cluster: ClusterChecks, mailer: Mai
     def icinga() -> PlainTextResponse:
         """Host, service and command objects for Icinga 2."""
         return PlainTextResponse(configuration(machine.read_settings(hands)))
+
+
+def _require_the_last_word(known: Known) -> None:
+    """What a slave changes beside a master that is heard would be written over by that one's file.
+
+    Raises:
+        RequestRefused: it is changed on the master.
+    """
+    if known.seen().side != "master" and known.role_of_peer() == Role.MASTER:
+        raise RequestRefused("not-master", "This is changed on the master, which brings it here.", "ishmael status")
 
 
 def merged(now: Monitoring, wish: dict[str, Any]) -> Monitoring:

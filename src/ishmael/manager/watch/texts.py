@@ -29,6 +29,8 @@ KINDS: dict[str, tuple[str, str]] = {
     "fence-failed": ("The power switch did not confirm", "Der Stromschalter hat nicht bestätigt"),
     "witness-off": ("The witness is gone", "Der Zeuge ist ausgefallen"),
     "witness-on": ("The witness is back", "Der Zeuge ist zurück"),
+    "failover-withheld": ("{node} moves nothing: a failover check only notifies",
+                          "{node} verlegt nichts: Eine Failover-Prüfung meldet nur"),
     "raid-handover": ("The RAID of {node} is critical: handing over", "Das RAID von {node} ist kritisch: Übergabe"),
     "salvage-kept": ("Data that only a joining node had was kept aside",
                      "Daten, die nur ein hinzugekommener Knoten hatte, wurden beiseitegelegt"),
@@ -45,6 +47,8 @@ _DO: dict[str, tuple[str, str]] = {
     "became-standby": ("Repair what failed, then on the master: ishmael re-add",
                        "Beheben Sie den Fehler, dann auf dem Master: ishmael re-add"),
     "nobody-serves": ("Bring a node up now.", "Bringen Sie jetzt einen Knoten zum Laufen."),
+    "failover-withheld": ("Decide: ishmael failover, or let the check move the services: ishmael notify-only --none",
+                          "Entscheiden Sie: ishmael failover, oder die Prüfung wieder umschalten lassen: ishmael notify-only --none"),
     "salvage-kept": ("Look at it on the node that has it: ishmael salvage list",
                      "Auf dem Knoten ansehen, der es hat: ishmael salvage list"),
     "address-conflict": ("Take the cluster IP away from that machine at once.",
@@ -94,7 +98,7 @@ def mail_text(
 
 
 def _weight(event: Mapping[str, Any]) -> int:
-    if event["kind"] in ("became-master", "nobody-serves", "address-conflict"):
+    if event["kind"] in ("became-master", "nobody-serves", "address-conflict", "failover-withheld"):
         return 3
     return 2 if (event.get("facts") or {}).get("state") == "critical" else 1
 

@@ -20,7 +20,7 @@ from ishmael.lab.tools import wait_until
 from tests.lab.conftest import Lab
 
 pytestmark = pytest.mark.lab
-_BROKEN_TIMEOUT_S, _WELL_TIMEOUT_S, _MAIL_TIMEOUT_S = 150, 150, 20
+_BROKEN_TIMEOUT_S, _WELL_TIMEOUT_S, _MAIL_TIMEOUT_S = 150, 150, 10
 # The tour takes minutes: a change waits for its first stops, ISHMAEL_TEST_FULL=1 goes to the end.
 _TO_THE_END = os.environ.get("ISHMAEL_TEST_FULL") == "1"
 _STAND_IN = Path(__file__).with_name("tw_cli.sh").read_text()

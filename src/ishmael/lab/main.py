@@ -52,7 +52,9 @@ def up(
         typer.Option("--package", exists=True, dir_okay=False, help="Package to install; else the newest in dist/."),
     ] = None,
     no_package: Annotated[bool, typer.Option("--no-package", help="Boot plain Debian nodes.")] = False,
-    release: Annotated[str, typer.Option("--release", help="Of Debian: 12 or 13.")] = base.DEBIAN,
+    release: Annotated[
+        str, typer.Option("--release", envvar="ISHMAEL_LAB_RELEASE", help="Of Debian: 12 or 13.")
+    ] = base.DEBIAN,
     lab_name: LabName = DEFAULT_NAME,
     as_json: Json = False,
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from ishmael.checks.f3_raid import CHECK
 from ishmael.lab import time_server
 from ishmael.lab.node import Node
 from ishmael.lab.post import Post
@@ -23,6 +25,8 @@ pytestmark = pytest.mark.lab
 _BROKEN_TIMEOUT_S, _WELL_TIMEOUT_S, _MAIL_TIMEOUT_S = 150, 150, 10
 # The tour takes minutes: a change waits for its first stops, ISHMAEL_TEST_FULL=1 goes to the end.
 _TO_THE_END = os.environ.get("ISHMAEL_TEST_FULL") == "1"
+# What looking who is master takes here.
+_LOOK_S = 1.0
 _STAND_IN = Path(__file__).with_name("tw_cli.sh").read_text()
 _MONITORING = "/etc/ishmael/monitoring.toml"
 
@@ -242,13 +246,21 @@ def _a_controller_that_reports_a_dead_unit_notifies_or_moves(well: Lab) -> None:
         assert wait_until(lambda: not _fits(well, dead, names), 90, 1), _fits(well, dead, names)
         assert wait_until(lambda: "INOPERABLE" in _mails(post, before), _MAIL_TIMEOUT_S, 0.5)
         assert _two(well)[0].plan == master.plan
+        _sh(master, "echo OK >/root/unit-state")
+        good = (Seen("F3", "master", ("ok",)),)
+        assert wait_until(lambda: not _fits(well, good, names), 90, 1), _fits(well, good, names)
         _sh(master, _set("notify_only", ""))
 
         def moved() -> bool:
             now = well.cluster.master()
             return now is not None and now.plan == slave.plan
 
-        assert wait_until(moved, 90, 1)
+        _sh(master, "echo INOPERABLE >/root/unit-state")
+        begun_s = time.monotonic()
+        assert wait_until(moved, 90, 0.2)
+        took_s = time.monotonic() - begun_s
+        print(f"the services moved {took_s:.1f} s after the controller's fault")
+        assert took_s <= CHECK.interval_s + 1 + _LOOK_S
     finally:
         _sh(master, f"rm -f {tool} /root/unit-state; chmod a+x /sbin/dmsetup; {_set('notify_only', '')}")
 

@@ -10,7 +10,6 @@ from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from ishmael.web import agreed
 from ishmael.web.manager import Problem, Who
 from ishmael.web.people import segment
 
@@ -96,9 +95,8 @@ async def set_window(web: Web, who: Who, fields: Mapping[str, str]) -> None:
     """Begin the maintenance window of both nodes, or end it.
 
     Raises:
-        Problem: the length is none, the form is the other node's, or as the manager says.
+        Problem: the length is none, or as the manager says.
     """
-    await agreed.require_here(web, who, fields.get("node", ""))
     if fields.get("action") == "end":
         await web.manager.delete(who, "/maintenance")
         return

@@ -72,8 +72,6 @@ def test_enter_in_a_field_only_looks(site: Site) -> None:
 @pytest.mark.parametrize(
     ("path", "fields"),
     [
-        ("/status", {"node": "pbx1", "minutes": "60", "action": "begin"}),
-        ("/cluster", {"node": "pbx1", "action": "end"}),
         ("/jobs", {"node": "pbx1", "action": "drop", "job-7": "1"}),
         ("/jobs/7", {"node": "pbx1", "action": "apply"}),
     ],

@@ -13,6 +13,9 @@ from ishmael.core.state import Claim, ProbeSense, Saving, State, VacancySense
 from ishmael.words.record import Record
 from ishmael.words.roles import Role
 
+NOBODY = "nobody-serves"
+"""The mark in ``reported``: told that nobody serves."""
+
 
 def save(s: State, out: Outbox, record: Record | None) -> None:
     """Send a record on its way to disk; a save under way is superseded. What a master writes is no mere claim."""
@@ -27,7 +30,7 @@ def enter(s: State, role: Role) -> None:
     """Change the role and forget what only the old role needed."""
     s.role, s.role_since_ms = role, s.now_ms
     s.probe, s.vacancy = ProbeSense(), VacancySense()
-    s.dial_tone_ms = -1
+    s.dial_tone_ms, s.serve_asked = -1, False
     s.offered, s.go, s.fence = None, None, None
     if role not in (Role.SLAVE, Role.TAKING):
         s.accepted = None
@@ -125,6 +128,12 @@ def let_go(s: State, out: Outbox, rule: str, why: str, **facts: Any) -> None:
     s.let_go_ms, s.let_go_watching = s.now_ms, rule in ("1", "F2") and s.paused_ms < 0
     s.opened = False
     out.tell("let-go", rule, why, **facts)
+
+
+def wait_anew(s: State) -> None:
+    """Rule 8's wait begins anew: its conditions did not hold, or somebody has just allowed it."""
+    s.dial_tone_ms, s.serve_asked = -1, False
+    s.reported -= {NOBODY}
 
 
 def withhold(s: State, out: Outbox, check: str, what: str) -> None:

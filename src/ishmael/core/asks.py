@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Wish = Literal["form", "admit", "dismiss", "switch", "forget", "hold", "release", "stop"]
+Wish = Literal["form", "admit", "dismiss", "switch", "forget", "hold", "release", "serve", "stop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,8 @@ class Ask:
 
     Args:
         what: ``form`` the first master, ``admit`` or ``dismiss`` the slave, ``switch`` (hand over), ``forget`` the
-            cluster, ``hold`` or ``release`` automatic takeovers, ``stop`` (this node shuts down).
+            cluster, ``hold`` or ``release`` automatic takeovers, ``serve`` (nobody else does), ``stop`` (this node shuts
+            down).
         ticket: whom to answer; 0 for nobody.
         node: the node it is about, for ``admit`` and ``dismiss``.
         why: one sentence for the event list.

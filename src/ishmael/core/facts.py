@@ -300,14 +300,20 @@ def ready(s: State) -> bool:
     return s.record is not None and may_save(s) and s.paused_ms < 0 and not away
 
 
+def waits_for_admin(s: State) -> str:
+    """Rule 8: why this node does not serve unasked, though nobody serves and it could; empty when it does."""
+    if held(s):
+        return "an admin holds takeovers"
+    if not s.config.dial_tone_first:
+        return "data first"
+    # With F1 on notify only nobody but the last master serves without being asked.
+    mine = s.record is not None and s.record.master == s.config.me
+    return "F1 only notifies" if "F1" in s.only_notified and not mine else ""
+
+
 def nobody_serves(s: State) -> bool:
     """Rule 8's question. A peer that is heard and idle serves no more than one that is gone."""
-    if serving(s) or not s.config.dial_tone_first or not ready(s) or not sees_reference(s) or held(s):
-        return False
-    if not has_votes(s):
-        return False
-    # With F1 on notify only nobody but the last master serves without being asked.
-    if "F1" in s.only_notified and (s.record is None or s.record.master != s.config.me):
+    if serving(s) or not ready(s) or not sees_reference(s) or not has_votes(s):
         return False
     if foreign_holder(s) or (
         hears(s) and s.peer is not None and s.peer.role in (Role.MASTER, Role.TAKING, Role.HANDING)

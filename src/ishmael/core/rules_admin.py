@@ -1,4 +1,4 @@
-"""What admins ask: form, admit, dismiss, switch, forget, hold, release, stop."""
+"""What admins ask: form, admit, dismiss, switch, forget, hold, release, serve, stop."""
 
 from __future__ import annotations
 
@@ -129,10 +129,23 @@ def _forget(s: State, ask: Ask, out: Outbox) -> None:
 
 def _hold(s: State, ask: Ask, out: Outbox) -> None:
     s.hold = ask.what == "hold"
+    acts.wait_anew(s)
     s.peer_hold = s.peer_hold and s.hold
     out.answer(ask.ticket)
     text = "No automatic takeover until it is released." if s.hold else "Automatic takeover is on again."
     out.tell("hold" if s.hold else "hold-released", "3", text)
+
+
+def _serve(s: State, ask: Ask, out: Outbox) -> None:
+    """Rule 8 without its wait and without its leave; everything else must hold."""
+    if s.role is Role.MASTER:
+        out.answer(ask.ticket)
+    elif s.dial_tone_ms < 0 or not facts.nobody_serves(s):
+        why = f"This node is {s.role}, and cannot tell that nobody serves: a master may be there, or no reference answers."
+        out.refuse(ask.ticket, "somebody-may-serve", why, "See ishmael status; try again in a few seconds.")
+    else:
+        s.serve_asked = True
+        s.waiting_asks = (*s.waiting_asks, ask)
 
 
 def _stop(s: State, ask: Ask, out: Outbox) -> None:
@@ -151,6 +164,7 @@ _BEGIN: dict[str, Callable[[State, Ask, Outbox], None]] = {
     "forget": _forget,
     "hold": _hold,
     "release": _hold,
+    "serve": _serve,
     "stop": _stop,
 }
 
@@ -176,10 +190,10 @@ def _settled(s: State, ask: Ask) -> bool:
         case "dismiss":
             waits = s.record is not None and s.record.slave_fit and not facts.may_go_alone(s)
             return s.role is not Role.MASTER or (s.saving is None and not waits)
-        case "switch":
-            return (
-                s.role is Role.MASTER or s.now_ms - ask.since_ms > s.config.times.release_ms + s.config.times.alone_ms
-            )
+        case "serve" | "switch":
+            times = s.config.times
+            limit_ms = times.release_ms + times.alone_ms
+            return s.role is Role.MASTER or s.now_ms - ask.since_ms > limit_ms
         case _:
             return s.saving is None
 
@@ -196,6 +210,9 @@ def settle_ask(s: State, out: Outbox) -> None:
         _dismiss_now(s, out, ask)
     elif ask.what == "switch" and s.role is not Role.MASTER:
         out.refuse(ask.ticket, "no-hand-over", "The master did not hand over.", "See ishmael events on the master.")
+    elif ask.what == "serve" and s.role is not Role.MASTER:
+        s.serve_asked = False
+        out.refuse(ask.ticket, "not-serving", "This node did not become master.", "See ishmael events.")
     elif ask.what in ("admit", "forget", "dismiss") and s.save_failed_ms >= ask.since_ms:
         out.refuse(
             ask.ticket,

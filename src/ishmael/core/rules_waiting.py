@@ -12,7 +12,6 @@ from ishmael.words.roles import Role
 
 _UNSURE_MS = 1000
 _TELL_MS = 4000
-_NOBODY = "nobody-serves"
 
 
 def claim_lost(s: State) -> bool:
@@ -202,12 +201,18 @@ def start_dial_tone(s: State, _out: Outbox) -> None:
 
 def nobody_untold(s: State) -> bool:
     """Rule 8: longer than any takeover takes, and not said yet."""
-    return s.dial_tone_ms >= 0 and s.now_ms - s.dial_tone_ms >= _TELL_MS and _NOBODY not in s.reported
+    return s.dial_tone_ms >= 0 and s.now_ms - s.dial_tone_ms >= _TELL_MS and acts.NOBODY not in s.reported
 
 
 def tell_nobody(s: State, out: Outbox) -> None:
     """Rule 8: say so."""
-    s.reported |= {_NOBODY}
+    s.reported |= {acts.NOBODY}
+    waits = facts.waits_for_admin(s)
+    if waits:
+        out.tell(
+            "nobody-serves", "8", f"Nobody serves; this node could, and waits for the admin: {waits}.", cause=waits
+        )
+        return
     out.tell(
         "nobody-serves", "8", "Nobody serves; this node will, with the data it has, unless another turns up.",
         in_ms=s.dial_tone_ms + _dial_tone_delay_ms(s) - s.now_ms,
@@ -223,8 +228,7 @@ def dial_tone_stops(s: State) -> bool:
 
 def stop_dial_tone(s: State, _out: Outbox) -> None:
     """Rule 8: start anew when they hold again."""
-    s.dial_tone_ms = -1
-    s.reported -= {_NOBODY}
+    acts.wait_anew(s)
 
 
 def _dial_tone_delay_ms(s: State) -> int:
@@ -239,9 +243,13 @@ def dial_tone_due(s: State) -> bool:
 
 
 def waited_long(s: State) -> bool:
-    """Rule 8: nobody served for the whole delay, and a node that booted meanwhile had the time to be met."""
-    over = s.dial_tone_ms >= 0 and s.now_ms - s.dial_tone_ms >= _dial_tone_delay_ms(s)
-    return over and s.now_ms - s.started_ms >= s.config.times.boot_ms and facts.nobody_serves(s)
+    """Rule 8: nobody served for the whole delay, and a node that booted meanwhile had the time to be met; or asked for."""
+    if s.dial_tone_ms < 0 or not facts.nobody_serves(s):
+        return False
+    if s.serve_asked:
+        return True
+    over = s.now_ms - s.dial_tone_ms >= _dial_tone_delay_ms(s)
+    return over and not facts.waits_for_admin(s) and s.now_ms - s.started_ms >= s.config.times.boot_ms
 
 
 def dial_tone(s: State, out: Outbox) -> None:
@@ -250,5 +258,6 @@ def dial_tone(s: State, out: Outbox) -> None:
         return
     standby = frozenset({s.config.peer}) if s.config.peer else frozenset()
     record = Record(facts.epoch_above(s), s.config.me, taking=True, standby=standby, witness_off=facts.witness_off(s))
-    why = "Nobody served for long and this node can: dial tone first. Its data may be older than the other node's."
+    how = "the admin asked this node to serve" if s.serve_asked else "nobody served for long and this node can"
+    why = f"Dial tone first: {how}. Its data may be older than the other node's."
     acts.claim(s, out, "8", why, record, waited_ms=s.now_ms - s.dial_tone_ms)

@@ -133,6 +133,8 @@ def _undo_offer(s: State) -> None:
 
 
 def _beat(s: State, beat: Beat) -> None:
+    if s.peer_hold and not beat.hold:
+        acts.wait_anew(s)
     s.peer, s.peer_hold = beat, beat.hold
     if beat.role in (Role.MASTER, Role.HANDING):
         s.peer_served_ms = s.now_ms
@@ -356,6 +358,8 @@ def _objected(s: State, e: ev.FitnessObjected, _out: Outbox) -> None:
 
 
 def _only_notified(s: State, e: ev.OnlyNotified, _out: Outbox) -> None:
+    if e.checks != s.only_notified:
+        acts.wait_anew(s)
     s.only_notified = e.checks
 
 

@@ -282,6 +282,7 @@ class State:
     hold: bool = False
     peer_hold: bool = False  # the last word of the other node about its own
     dial_tone_ms: int = -1
+    serve_asked: bool = False  # the admin wants this node to serve, if nobody else does
     unserved_ms: int = -1
 
     # told once until it ends

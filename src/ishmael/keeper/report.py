@@ -56,6 +56,7 @@ def report(
         "hold": s.hold,
         "database": database,
         "objection": s.objection,
+        "nobody_serves": s.dial_tone_ms >= 0,
         "only_notified": sorted(s.only_notified),
         "version": version,
     }

@@ -29,7 +29,7 @@ class Ether:
         self.nodes = nodes
         self.references = references
         self.wires = {network: Wire(network) for network in Network}
-        self.stranger = False
+        self.stranger_since_ms = -1.0
         self.on_peer_frame: Callable[[], None] = lambda: None
 
     def probe_peer(self, node: int) -> None:
@@ -37,7 +37,7 @@ class Ether:
 
         A kernel answers only for addresses of the interface that was asked on (``arp_ignore=1``).
         """
-        self._ask(Network.PHONE, node, cluster=True)
+        self.probe_holder(node)
         for network in Network:
             self._ask(network, node, cluster=False)
 
@@ -45,7 +45,11 @@ class Ether:
         """Ask the telephone network who holds the cluster IP."""
         self._ask(Network.PHONE, node, cluster=True)
         wire = self.wires[Network.PHONE]
-        if self.stranger and wire.passes(node, FOREIGN, self.draw) and wire.passes(FOREIGN, node, self.draw):
+        if (
+            self.stranger_since_ms >= 0
+            and wire.passes(node, FOREIGN, self.draw)
+            and wire.passes(FOREIGN, node, self.draw)
+        ):
             self._arrive(node, HolderSeen("foreign", FOREIGN_MAC), self.draw.uniform(0.2, 1.0))
 
     def announce(self, node: int) -> None:

@@ -167,14 +167,18 @@ def _phone_vlan_wrong(world: World, node: Node, _draw: random.Random) -> Undo:
     return _cut(world, Network.PHONE, world.ether.wires[Network.PHONE].separate(node.id, _everybody(node)))
 
 
-def _phone_dead_both(world: World, _node: Node, _draw: random.Random) -> Undo:
+def _phone_dead_both(world: World, _node: Node, draw: random.Random) -> Undo:
+    """It comes back for both at once, or for one a while earlier (rule 4 lets it settle)."""
     nodes = list(world.nodes.values())
     for node in nodes:
         node.link(Network.PHONE, up=False)
 
+    draw.shuffle(nodes)
+    later_ms = draw.choice([0.0, draw.uniform(50, 2000)])
+
     def undo() -> None:
-        for node in nodes:
-            node.link(Network.PHONE, up=True)
+        nodes[0].link(Network.PHONE, up=True)
+        world.agenda.after(later_ms, lambda: nodes[1].link(Network.PHONE, up=True))
 
     return undo
 
@@ -353,10 +357,24 @@ def _fence_fails(world: World, _node: Node, _draw: random.Random) -> Undo:
     return undo
 
 
-def _nodes_cut(world: World, _node: Node, _draw: random.Random) -> Undo:
-    """Nothing passes between the nodes, and both see everybody else: what two nodes alone cannot decide."""
+def _nodes_cut(world: World, _node: Node, draw: random.Random) -> Undo:
+    """Nothing passes between the nodes, and both see everybody else: what two nodes alone cannot decide.
+
+    The networks come back together, or the cable first, or the telephone network.
+    """
     both: set[tuple[int | str, int | str]] = {(1, 2), (2, 1)}
-    return _all(*[_cut(world, network, both) for network in Network])
+    cuts = [_cut(world, network, both) for network in Network]
+    draw.shuffle(cuts)
+    later_ms = draw.choice([0.0, 0.0, draw.uniform(200, 1500)])
+
+    def undo() -> None:
+        cuts[0]()
+        if later_ms:
+            world.agenda.after(later_ms, cuts[1])
+        else:
+            cuts[1]()
+
+    return undo
 
 
 def _witness_far(world: World, node: Node, _draw: random.Random) -> Undo:
@@ -416,10 +434,10 @@ def _admin(world: World, node: Node, draw: random.Random) -> Undo:
 
 def _stranger(world: World, _node: Node, _draw: random.Random) -> Undo:
     """A foreign machine uses the cluster IP."""
-    world.ether.stranger = True
+    world.ether.stranger_since_ms = world.agenda.now_ms
 
     def undo() -> None:
-        world.ether.stranger = False
+        world.ether.stranger_since_ms = -1.0
 
     return undo
 

@@ -72,6 +72,7 @@ class Keeper:
         self._save_free_ms = 0.0
         self._running_workload: Callable[[], None] | None = None
         self._workload_number = 0
+        self.told_only: frozenset[str] = frozenset()
         self.crash_in = 0
         self.crash: Callable[[], None] = lambda: None
 
@@ -179,8 +180,9 @@ class Keeper:
         if not self.alive:
             return
         self.agenda.after(_REPORT_EVERY_MS, self._report)
-        if self.runs and self.state.only_notified != self.world.only_notified:
-            self.feed(OnlyNotified(self.world.only_notified))
+        if self.runs and self.told_only != self.world.only_notified:
+            self.told_only = self.world.only_notified
+            self.feed(OnlyNotified(self.told_only))
         self.report()
 
     def _probe_disk(self) -> None:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ishmael.core import facts
 from ishmael.core.state import State
+from ishmael.sim.ether import FOREIGN
 from ishmael.words.record import Epoch
-from ishmael.words.roles import Role
+from ishmael.words.roles import Network, Role
 
 if TYPE_CHECKING:
     from ishmael.sim.node import Node
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 DUAL_MS = 100
 _TIMER_LATE_MS = 60
+# Asked who holds the cluster IP all the while, a slave has met every other holder by then.
+_STRANGER_MS = 1000.0
 _UNASKED = ("3a", "3b", "3d", "8")
 
 
@@ -105,9 +108,26 @@ class Monitors:
             self._gone_ms.pop(node.id, None)
         if after.role is Role.TAKING and self.world.held and after.claim is not None and after.claim.rule in _UNASKED:
             self.fail(f"{node.name} takes over by rule {after.claim.rule} although an admin holds that")
+        if after.role is Role.TAKING and after.claim is not None and after.claim.rule in _UNASKED:
+            self._look_at_unasked(node, after.claim.rule)
         standby = before.record is not None and node.id in before.record.standby
         if after.role is Role.TAKING and standby and before.role is not Role.HANDING:
             self.fail(f"{node.name} claims although it is in standby")
+
+    def _look_at_unasked(self, node: Node, rule: str) -> None:
+        keeper, ether = node.keeper, self.world.ether
+        if rule != "8" and keeper is not None and "F1" in keeper.told_only:
+            self.fail(f"{node.name} takes over by rule {rule} although F1 only notifies")
+        wire, seen_ms = ether.wires[Network.PHONE], self.world.agenda.now_ms - ether.stranger_since_ms
+        clear = wire.joins(node.id, FOREIGN) and wire.joins(FOREIGN, node.id) and not wire.lossy(node.id, FOREIGN)
+        if ether.stranger_since_ms >= 0 and clear and seen_ms > _STRANGER_MS:
+            self.fail(f"{node.name} takes over by rule {rule} beside a foreign machine with the cluster IP")
+
+    def applied(self, node: Node, rules: tuple[str, ...]) -> None:
+        """The rules of one step: none of the keeper's failover checks moves anything while it only notifies."""
+        told = node.keeper.told_only if node.keeper is not None else frozenset()
+        for check in told.intersection(rules):
+            self.fail(f"{node.name} acts by {check}, which only notifies")
 
     def acknowledged_alone(self, node: Node) -> None:
         """``node`` acknowledged a commit that its slave need not have: no slave may hold fitness."""
@@ -223,8 +243,7 @@ class Monitors:
             state = keeper.state
             if (
                 state.role in (Role.OUT, Role.STANDBY)
-                or facts.held(state)
-                or "F1" in state.only_notified
+                or facts.waits_for_admin(state) not in ("", "data first")
                 or not facts.has_votes(state)
                 or (self.world.fence_broken and not self.world.fence_fallback)
                 or node.id in (state.record.standby if state.record else ())

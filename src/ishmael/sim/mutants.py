@@ -9,6 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 from ishmael.core import duties, facts, rules, rules_master, rules_slave, rules_waiting, senses
+from ishmael.core.events import OnlyNotified
 from ishmael.sim.schedule import Strike
 from ishmael.sim.world import World
 
@@ -86,6 +87,10 @@ def _never(*_args: Any) -> bool:
 
 def _nothing(*_args: Any) -> None:
     return None
+
+
+def _unheard(*_args: Any) -> None:
+    """Takes in an event and notes nothing."""
 
 
 def _hears_anything(s: Any) -> bool:
@@ -233,6 +238,27 @@ MUTANTS: dict[str, Mutant] = {
             Strike("hold", 1, (0, 100), (8000, 9000)),
             Strike("power-cut", 1, (300, 600), (6000, 7000)),
         ),
+    ),
+    "notify-only-ignored": Mutant(
+        "failover checks that only notify move the services all the same",
+        patches=((senses, "_HANDLERS", {**senses._HANDLERS, OnlyNotified: _unheard}),),
+        strikes=(
+            Strike("only-notified", 1, (0, 100), (8000, 9000)),
+            Strike("power-cut", 1, (500, 700), (6000, 7000)),
+        ),
+    ),
+    "foreign-ignored": Mutant(
+        "a slave takes over though a foreign machine has the cluster IP",
+        patches=((facts, "foreign_holder", _never),),
+        strikes=(
+            Strike("stranger", 1, (0, 100), (8000, 9000)),
+            Strike("power-cut", 1, (1200, 1500), (5000, 6000)),
+        ),
+    ),
+    "settles-at-once": Mutant(
+        "a master hands over as soon as its telephone network comes back for the slave first",
+        world=_times(settle_ms=0),
+        strikes=(Strike("phone-dead-both", 1, (0, 100), (2000, 3000)),),
     ),
     "lapse-ignored": Mutant(
         "a lease that lapsed is simply taken again",

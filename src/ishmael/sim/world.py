@@ -182,6 +182,7 @@ class World:
         """One step of a core was made."""
         if before.role is not result.state.role:
             self.monitors.role_changed(node, before, result.state)
+        self.monitors.applied(node, result.rules)
         if result.rules or result.notices or before.role is not result.state.role:
             self.trace.step(self.agenda.now_ms, node.name, before, result)
             for rule in result.rules:

@@ -11,10 +11,11 @@ Scenario = Callable[[World], None]
 
 @dataclass(frozen=True)
 class Extras:
-    """What a world has beyond two nodes."""
+    """What a world has beyond two nodes, or another policy."""
 
     witness: bool = False
     fencing: bool = False
+    dial_tone_first: bool = True
 
 
 WORLDS = {
@@ -22,6 +23,7 @@ WORLDS = {
     "nodes-cut-with-a-witness": Extras(witness=True),
     "power-cut-with-fencing": Extras(fencing=True),
     "fence-that-fails": Extras(fencing=True),
+    "data-first-until-the-admin-asks": Extras(dial_tone_first=False),
 }
 
 SCENARIOS: dict[str, Scenario] = {

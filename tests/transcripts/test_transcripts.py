@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 
 def _played(name: str) -> str:
     extras = WORLDS.get(name, Extras())
-    world = World(seed=1, witness=extras.witness, fencing=extras.fencing)
+    world = World(seed=1, dial_tone_first=extras.dial_tone_first, witness=extras.witness, fencing=extras.fencing)
     SCENARIOS[name](world)
     heading = (SCENARIOS[name].__doc__ or "").splitlines()[0]
     return f"# {heading}\n#\n#     ms   node   rules        what, why, commands\n{world.trace.text()}\n"

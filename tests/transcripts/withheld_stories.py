@@ -1,4 +1,4 @@
-"""Stories of failover checks that an admin has switched to notify only: nothing moves, and that is told once."""
+"""Stories of what an admin has kept for himself: failover checks that only notify, and data first."""
 
 from ishmael.sim.world import World
 from tests.transcripts.playing import complete, fault, heal
@@ -59,4 +59,28 @@ def corosync_failing_while_f2_only_notifies(world: World) -> None:
     heal(world, undo)
     world.only_notify(frozenset())
     assert world.run_until_complete()
+    assert [node.id for node in world.monitors.masters()] == [1]
+
+
+def data_first_until_the_admin_asks(world: World) -> None:
+    """Both lose their power and only the slave returns: it says that nobody serves, and serves when it is asked to."""
+    complete(world)
+    for node in world.nodes.values():
+        node.power_off()
+    world.nodes[2].boot()
+    world.agenda.run_for(60_000)
+    assert world.monitors.masters() == []
+    ticket = world.ask(2, "serve")
+    world.agenda.run_for(1500)
+    assert world.answers[ticket].refusal is None
+    assert [node.id for node in world.monitors.masters()] == [2]
+
+
+def asked_to_serve_beside_a_master(world: World) -> None:
+    """A slave that hears its master does not serve, whoever asks."""
+    complete(world)
+    ticket = world.ask(2, "serve")
+    world.agenda.run_for(500)
+    refusal = world.answers[ticket].refusal
+    assert refusal is not None and refusal.code == "somebody-may-serve"
     assert [node.id for node in world.monitors.masters()] == [1]

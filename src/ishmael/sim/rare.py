@@ -49,7 +49,9 @@ def play_for(rule: str, first: int) -> list[Outcome]:
     """
     played: list[Outcome] = []
     plan = PLANS.get(rule)
-    for seed in range(first, first + _SEEDS_MAX) if plan is not None else ():
+    if plan is None:
+        return played
+    for seed in range(first, first + _SEEDS_MAX):
         played.append(Schedule(seed, strikes=plan.strikes, gold=plan.gold).run())
         if played[-1].failure or played[-1].counts[f"rule {rule}"]:
             break

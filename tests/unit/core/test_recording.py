@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +76,22 @@ def test_noise_is_no_recording(raw: Any) -> None:
     """What this version did not write is refused in words."""
     with pytest.raises(ValueError, match="not a recording"):
         from_plain(raw)
+
+
+def test_the_command_says_whether_it_would_do_the_same(recording: Path, tmp_path: Path) -> None:
+    """`ishmael replay FILE`: 0 the same, 1 something else, 2 no recording."""
+
+    def played(path: Path) -> tuple[int, str]:
+        argv = [str(Path(sys.executable).with_name("ishmael")), "replay", str(path)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout
+
+    code, said = played(recording)
+    assert code == 0 and "0 decided otherwise" in said and "became-master" in said
+    other = json.loads(recording.read_text())
+    at = next(index for index, (_, _, rules) in enumerate(other["events"]) if "3a" in rules)
+    other["events"][at][2] = []
+    (tmp_path / "other.json").write_text(json.dumps(other))
+    assert played(tmp_path / "other.json")[0] == 1
+    (tmp_path / "none.json").write_text("[]")
+    assert played(tmp_path / "none.json")[0] == 2

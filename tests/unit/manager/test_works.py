@@ -415,6 +415,19 @@ def test_failover_only_to_a_fit_slave(tmp_path: Path) -> None:
     assert "switch" not in world.machines[0].keeper.asked
 
 
+def test_failover_to_this_node_when_nobody_serves(tmp_path: Path) -> None:
+    """The data may be old: the admin is told so, and agrees to that by name."""
+    world = World()
+    stage(world, "complete", tmp_path)
+    world.machines[0].on = False
+    keeper = world.machines[1].keeper
+    keeper.nobody = True
+    assert findings(world.machines[1], "failover", {}, tmp_path) == ["old-data"]
+    job = run(world.machines[1], "failover", {}, tmp_path, ("old-data",))
+    assert (job.state, job.result["master"]) == (JobState.DONE, "node2")
+    assert keeper.role == Role.MASTER
+
+
 @pytest.mark.parametrize("number", [0, 1])
 def test_failover_from_either_node(number: int, tmp_path: Path) -> None:
     """The admin may ask on the master or on the slave."""

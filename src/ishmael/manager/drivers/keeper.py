@@ -63,6 +63,10 @@ class SocketKeeper:
         """Hand over to the slave."""
         self._act("switch", why=why)
 
+    def serve(self) -> None:
+        """Serve, for nobody else does."""
+        self._act("serve")
+
     def object_to_fitness(self, source: str, reason: str, expires_ms: int) -> None:
         """Say why the slave must not take over, for so long; an empty reason takes this source's objection back."""
         ask = {"ask": "fitness-objection", "source": source, "reason": reason, "expires_ms": expires_ms}

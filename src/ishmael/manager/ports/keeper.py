@@ -40,6 +40,10 @@ class Keeper(Protocol):
         """Hand over to the slave; returns when the slave serves."""
         ...
 
+    def serve(self) -> None:
+        """Serve, for nobody else does; returns when it does."""
+        ...
+
     def object_to_fitness(self, source: str, reason: str, expires_ms: int) -> None:
         """Say why the slave must not take over, for so long; an empty reason takes this source's objection back."""
         ...

@@ -1,4 +1,4 @@
-"""Failover by the admin: the master hands over to the slave, in order."""
+"""Failover by the admin: the master hands over to the slave, in order; or this node serves, for nobody else does."""
 
 from __future__ import annotations
 
@@ -44,6 +44,9 @@ class Failover:
             seen = self._hands.keeper.status()
         except IshmaelError as error:
             return [Finding("", error.code, error.message, error.hint, whose=error.whose)]
+        self._notes.put("nobody", bool(seen.get("nobody_serves")))
+        if self._notes.get("nobody"):
+            return self._look_at_nobody()
         if seen.get("role") not in (Role.MASTER, Role.SLAVE):
             hint = "Do this on the master or on the slave: see `ishmael status`."
             return [Finding("", "not-master", f"This node is {seen.get('role')} now.", hint)]
@@ -61,10 +64,20 @@ class Failover:
         self._notes.put("to_here", bool(own and to and own.id == to.id))
         return []
 
+    def _look_at_nobody(self) -> list[Finding]:
+        """Nobody serves: this node can, with the data it has."""
+        name = self._hands.host.name()
+        self._notes.put("to", name)
+        message = f"Nobody serves. {name} would, with the data it has; that of the other node may be newer."
+        hint = "Better bring the last master back, if that does not take long. What only it has is kept aside when it is re-added."
+        return [Finding("", "old-data", message, hint, overridable=True)]
+
     def facts(self) -> Mapping[str, Any]:
         """What will happen."""
         if self._notes.get("to") is None:
             return {}
+        if self._notes.get("nobody"):
+            return {"to": self._notes.get("to"), "then": "the other node waits in standby until it is re-added"}
         facts = {"to": self._notes.get("to"), "then": "the master of now waits in standby until it is re-added"}
         calls = None if self._notes.get("to_here") else self._hands.surroundings.calls()
         if self._notes.get("to_here"):
@@ -73,6 +86,8 @@ class Failover:
 
     def steps(self) -> Sequence[Step]:
         """The steps in their order; the keeper undoes a hand-over that does not succeed by itself."""
+        if self._notes.get("nobody"):
+            return [Step("serve with the data at hand", self._serves_here, self._hands.keeper.serve)]
         return [
             Step("let the last files reach the slave", self._settled, self._settle),
             Step("hand over", self._handed, lambda: self._hands.keeper.switch(self._why())),
@@ -110,6 +125,9 @@ class Failover:
     def _handed(self) -> bool:
         seen = self._hands.keeper.status()
         return bool(seen.get("master") != self._notes.get("from"))
+
+    def _serves_here(self) -> bool:
+        return self._hands.keeper.status().get("role") == Role.MASTER
 
     def _serves(self) -> bool:
         seen = self._hands.keeper.status()

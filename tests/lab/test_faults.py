@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 
 import pytest
@@ -10,10 +11,13 @@ import pytest
 from ishmael.lab import trial
 from ishmael.lab.faults import FAULTS, Fault
 from ishmael.lab.faults.wires import FLAPS
+from ishmael.lab.node import Node
 from ishmael.lab.tools import run, wait_until
 from tests.lab.conftest import Lab
 
 pytestmark = pytest.mark.lab
+# Each takes more than a minute.
+LONELY = ("master", "slave") if os.environ.get("ISHMAEL_TEST_FULL") == "1" else ("slave",)
 CONTRACT = frozenset(
     (
         *("power-cut", "power-both", "userland-frozen", "kernel-hung", "keeper-killed", "keeper-frozen"),
@@ -37,6 +41,31 @@ def test_every_fault_of_the_contract_is_there(complete: Lab) -> None:
     rows = complete.json("fault", "--list")["faults"]
     assert {row["name"] for row in rows} == CONTRACT
     assert all(row["mechanism"] and row["outcome"] and row["moves"] for row in rows)
+
+
+@pytest.mark.parametrize("returns", LONELY)
+def test_after_a_power_cut_of_both_one_comes_back_alone(complete: Lab, returns: str) -> None:
+    """It serves after rule 8's delay, with the data it has; the other one comes back to be re-added."""
+    cluster = complete.cluster
+    master = cluster.master()
+    assert master is not None
+    slave = next(node for node in cluster.nodes if node.plan != master.plan)
+    lonely = master if returns == "master" else slave
+    for node in cluster.nodes:
+        node.power_cut()
+    try:
+        lonely.boot()
+        lonely.wait_running()
+        assert wait_until(lambda: "nobody-serves" in _kinds(lonely), 30, 0.5)
+        cluster.wait_role(lonely, "master", 60)
+    finally:
+        trial.restore(complete.plan)
+    assert cluster.is_complete()
+
+
+def _kinds(node: Node) -> set[str]:
+    done = node.exec(["ishmael", "events", "--limit", "20", "--json"])
+    return {event["kind"] for event in json.loads(done.stdout)["events"]} if done.returncode == 0 else set()
 
 
 def test_a_fault_that_was_broken_off_is_undone(complete: Lab) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 from ishmael.lab import database, plan, web
@@ -49,6 +50,14 @@ class Cluster:
             if status is not None and status.get("role") == "master":
                 return node
         return None
+
+    def told_since(self, begun: datetime) -> list[str]:
+        """Kinds of the events of both nodes since a moment, as the master lists them."""
+        master = self.master()
+        if master is None:
+            return []
+        events = json.loads(master.say(["ishmael", "events", "--limit", "200", "--json"]))["events"]
+        return sorted({str(event["kind"]) for event in events if datetime.fromisoformat(event["at"]) >= begun})
 
     def is_complete(self) -> bool:
         """A master says that the cluster is complete and a failover is possible."""

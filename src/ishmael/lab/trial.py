@@ -7,6 +7,7 @@ import tempfile
 import threading
 import time
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -78,6 +79,7 @@ class Trial:
         one_master_ms: from the end of healing to exactly one master; none when there was not one in time.
         roles: of both nodes then.
         epochs: of the cluster, before and at the end.
+        told: kinds of the events that came meanwhile.
         re_added: how the re-adding ended; empty when nobody had to be.
         complete: whether the cluster was complete again at the end.
         violations: what is not allowed, in words; empty when all is well.
@@ -93,6 +95,7 @@ class Trial:
     one_master_ms: float | None
     roles: dict[str, str]
     epochs: tuple[str, str]
+    told: list[str]
     re_added: str
     complete: bool
     took_s: float
@@ -157,7 +160,7 @@ def run(lab: LabPlan, fault: Fault, keep: Path | None = None) -> Trial:
     Raises:
         HostFault: the cluster was not complete before, or something of the lab itself failed.
     """
-    begun = time.monotonic()
+    begun, begun_at = time.monotonic(), datetime.now(UTC)
     cluster = Cluster(lab)
     cluster.wait_complete()
     node, master = faults.target(lab, None, fault), faults.target(lab, None)
@@ -181,6 +184,7 @@ def run(lab: LabPlan, fault: Fault, keep: Path | None = None) -> Trial:
         one_master_ms=one_master_ms,
         roles=roles,
         epochs=(epoch, _epoch(cluster, cluster.master())),
+        told=cluster.told_since(begun_at),
         re_added=re_added,
         complete=cluster.is_complete(),
         took_s=round(time.monotonic() - begun, 1),
@@ -233,6 +237,10 @@ def judge(fault: Fault, seen: Trial) -> list[str]:
         wrong.append(f"both held the address for {seen.both_after_ms} ms after healing")
     if fault.serves and seen.served_by != measured.last_node:
         wrong.append(f"before healing '{seen.served_by}' held the address, {measured.last_node} answered last")
+    if fault.gap_ms_max is not None and measured.gap_ms > fault.gap_ms_max:
+        wrong.append(f"silence of {measured.gap_ms} ms, allowed are {fault.gap_ms_max}")
+    if fault.tells and not set(fault.tells).intersection(seen.told):
+        wrong.append(f"not told: {' or '.join(fault.tells)}")
     if seen.one_master_ms is None:
         wrong.append(f"no single master after healing: {seen.roles}")
     moved_after = sum(a != b for a, b in pairwise([measured.last_node, *seen.after]))

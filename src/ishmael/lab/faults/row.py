@@ -46,6 +46,8 @@ class Fault:
         serves: whether somebody serves before it is healed.
         reboots: healing takes the node's power for a moment: the role may move then, if it has not before.
         both_after_ms: how long both may hold the address after the first frame between them (failover.md, "Never").
+        gap_ms_max: longest silence a client may see, with room for a busy machine; none where nobody serves or a rule waits.
+        tells: kinds of events of which one must come of it.
         deaf: the node keeps the address though no frame of it passes: both hold it, and only one can be reached.
     """
 
@@ -61,6 +63,8 @@ class Fault:
     serves: bool = True
     reboots: bool = False
     both_after_ms: float = 100.0
+    gap_ms_max: float | None = None
+    tells: tuple[str, ...] = ()
     deaf: bool = False
 
     def to_mapping(self) -> dict[str, Any]:

@@ -16,6 +16,8 @@ _MACHINES = (
         Node.power_cut,
         machine.power_on,
         moves=Moves.MUST,
+        gap_ms_max=1500,
+        tells=("became-master",),
     ),
     Fault(
         "power-both",
@@ -33,6 +35,8 @@ _MACHINES = (
         machine.freeze,
         machine.thaw,
         moves=Moves.MUST,
+        gap_ms_max=3000,
+        tells=("became-master",),
     ),
     Fault(
         "kernel-hung",
@@ -45,6 +49,8 @@ _MACHINES = (
         # The watchdog, late as well, may kill the keeper before it drops the address; then the lease of 1 s decides.
         both_after_ms=1100,
         deaf=True,
+        gap_ms_max=1500,
+        tells=("became-master",),
     ),
 )
 
@@ -62,6 +68,8 @@ _PROGRAMS = (
         programs.stop_keeper,
         programs.continue_keeper,
         moves=Moves.MUST,
+        gap_ms_max=3000,
+        tells=("became-master",),
     ),
     Fault(
         "corosync-killed",
@@ -77,6 +85,8 @@ _PROGRAMS = (
         programs.repair_corosync,
         moves=Moves.MUST,
         watch_s=8,
+        gap_ms_max=2500,
+        tells=("became-master",),
     ),
     Fault(
         "service-crash",
@@ -92,6 +102,8 @@ _PROGRAMS = (
         programs.hand_over_hanging,
         programs.unhang_service,
         moves=Moves.MUST,
+        gap_ms_max=9000,
+        tells=("became-master",),
     ),
     Fault(
         "clock-step",
@@ -108,6 +120,8 @@ _PROGRAMS = (
         programs.hand_over,
         moves=Moves.MUST,
         watch_s=2,
+        gap_ms_max=1500,
+        tells=("became-master",),
     ),
 )
 
@@ -119,6 +133,8 @@ _WIRES = (
         wires.unplug_phones,
         wires.mend,
         moves=Moves.MUST,
+        gap_ms_max=1500,
+        tells=("became-master",),
     ),
     Fault(
         "phone-vlan-wrong",
@@ -127,6 +143,8 @@ _WIRES = (
         wires.wrong_vlan,
         wires.mend,
         moves=Moves.MUST,
+        gap_ms_max=1500,
+        tells=("became-master",),
     ),
     Fault(
         "phone-dead-both",
@@ -144,6 +162,7 @@ _WIRES = (
         wires.cut_cable,
         wires.mend,
         watch_s=6,
+        tells=("link-changed",),
     ),
     Fault(
         "isolated-master",
@@ -152,6 +171,8 @@ _WIRES = (
         wires.isolate,
         wires.mend,
         moves=Moves.MUST,
+        gap_ms_max=2500,
+        tells=("became-master",),
     ),
     Fault(
         "isolated-slave",
@@ -161,6 +182,7 @@ _WIRES = (
         wires.mend,
         where=Where.SLAVE,
         watch_s=6,
+        tells=("works-alone",),
     ),
     Fault(
         "corosync-blocked",
@@ -169,6 +191,7 @@ _WIRES = (
         wires.block_corosync,
         wires.mend,
         watch_s=6,
+        tells=("cluster-link-lost",),
     ),
     Fault(
         "flapping",
@@ -202,21 +225,25 @@ _DISKS = (
     Fault(
         "disk-full",
         "every block of the node's disk is taken",
-        "reported; handed over if the record cannot be written",
+        "reported, and handed over: the next try of the disk shows that the record cannot be written",
         machine.fill_disk,
         machine.empty_disk,
-        moves=Moves.MAY,
+        moves=Moves.MUST,
         watch_s=6,
+        gap_ms_max=1500,
+        tells=("record-not-saved",),
     ),
     Fault(
         "disk-readonly",
         "the kernel gives up writing to the node's disk, as after an I/O error; healed by a check and a reboot",
-        "reported; handed over if the record cannot be written",
+        "reported, and handed over: the next try of the disk shows that the record cannot be written",
         machine.abort_disk,
         machine.repair_disk,
-        moves=Moves.MAY,
+        moves=Moves.MUST,
         reboots=True,
         watch_s=6,
+        gap_ms_max=1500,
+        tells=("record-not-saved",),
     ),
     Fault(
         "record-damaged",
@@ -226,6 +253,8 @@ _DISKS = (
         machine.settle_damaged,
         moves=Moves.MUST,
         watch_s=2,
+        gap_ms_max=1500,
+        tells=("stays-out",),
     ),
 )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 from ishmael.words.errors import RequestRefused
+from ishmael.words.mail_address import is_mail_address
 
 MONITORING_SCHEMA = 1
 SECURITIES = ("starttls", "tls", "none")
@@ -180,7 +181,7 @@ def _check_mail(mail: Mail) -> None:
         raise _refused("mail.user has a password that security none would show to everybody")
     for name in ("sender", "to"):
         value = getattr(mail, name)
-        if value and ("@" not in value or " " in value):
+        if value and not is_mail_address(value):
             raise _refused(f"mail.{name} is {value!r}, no mail address")
 
 

@@ -10,8 +10,10 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from ishmael.words.errors import Finding, RequestRefused
+from ishmael.words.mail_address import is_mail_address
 
 SETTINGS_SCHEMA = 1
+_CLUSTER_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 ._-]{0,62}[A-Za-z0-9])?")
 _HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", re.IGNORECASE)
 _Made = TypeVar("_Made", "NodeSettings", "Times", "Settings")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
@@ -76,12 +78,12 @@ class Settings:
     """Everything the cluster was told at set-up.
 
     Args:
-        cluster_name: shown to people; also the name Corosync uses.
+        cluster_name: shown to people; also the name Corosync uses, in a file that knows no quotes.
         cluster_ip: IPv4 address that is up on the master only.
         phone_prefix: prefix length of the telephone network, in bits.
         internal_prefix: prefix length of the internal cluster network, in bits (30 works).
         references: IPv4 addresses on the telephone network that should answer ARP (the gateway and more).
-        email: notification address.
+        email: notification address, or empty.
         policy: ``dial-tone-first`` or ``data-first`` (rule 8).
         profile: name of the workload profile.
         nodes: one entry at "master ready", two once the slave was added.
@@ -181,7 +183,7 @@ def _address(text: object) -> ipaddress.IPv4Address | None:
 
 def check_settings(settings: Settings) -> list[Finding]:
     """All findings that stand against these settings, without looking at the machine."""
-    findings = _check_cluster_ip(settings) + _check_nodes(settings) + _check_references(settings)
+    findings = _check_cluster_ip(settings) + _check_nodes(settings) + _check_references(settings) + _check_names(settings)
     if settings.policy not in ("dial-tone-first", "data-first"):
         findings.append(
             Finding(
@@ -189,6 +191,18 @@ def check_settings(settings: Settings) -> list[Finding]:
             )
         )
     return findings + check_times(settings.times)
+
+
+def _check_names(settings: Settings) -> list[Finding]:
+    findings: list[Finding] = []
+    if not _CLUSTER_NAME.fullmatch(settings.cluster_name):
+        message = f"{settings.cluster_name[:64]!r} is no name for a cluster."
+        hint = "Use up to 64 letters (A to Z), digits, spaces, dots, hyphens and underscores; begin and end with a letter or digit."
+        findings.append(Finding("cluster_name", "bad-cluster-name", message, hint))
+    if settings.email and not is_mail_address(settings.email):
+        message = f"{settings.email[:64]!r} is no mail address."
+        findings.append(Finding("email", "bad-email", message, "Enter an address like admin@example.org, or none."))
+    return findings
 
 
 def _phone_network(settings: Settings) -> ipaddress.IPv4Network | None:

@@ -32,8 +32,8 @@ def _node(**changes: Any) -> Settings:
     st.builds(
         replace,
         st.just(GOOD),
-        email=st.text(max_size=40),
-        cluster_name=st.text(max_size=40),
+        email=st.sampled_from(["", "admin@example.org", "a@b,c@d", "büro@example.org"]),
+        cluster_name=st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9 ._-]{0,62}[A-Za-z0-9])?", fullmatch=True),
         profile=st.text(max_size=20),
         revision=st.integers(1, 10**9),
         policy=st.sampled_from(["dial-tone-first", "data-first"]),
@@ -55,6 +55,8 @@ WRONG = {
     "networks-overlap": replace(
         GOOD, nodes=(replace(ONE, internal_ip="192.168.7.21"), replace(TWO, internal_ip="192.168.7.22"))
     ),
+    "bad-cluster-name": replace(GOOD, cluster_name="Praxis {Nord}"),
+    "bad-email": replace(GOOD, email="not an address"),
     "bad-host-name": _node(name="al_pha"),
     "outside-network": _node(internal_ip="172.31.9.9", id=9),
     "bad-mac": _node(phone_mac="52-54-00-00-00-11"),
@@ -87,6 +89,34 @@ def test_each_finding_is_found(code: str) -> None:
     with pytest.raises(RequestRefused) as refused:
         settings_from_toml(WRONG[code].to_toml())
     assert code in {finding.code for finding in refused.value.findings}
+
+
+@pytest.mark.parametrize("name", ["", " ", "x ", "-x", "x\n}\ntotem {", "x\n", "Praxis {Nord}", "Süd", "a#b", "x" * 65])
+def test_a_cluster_name_that_corosync_could_misread_is_refused(name: str) -> None:
+    """The name goes into a file whose syntax has no quotes: nothing in it may end the line or the block."""
+    (found,) = check_settings(replace(GOOD, cluster_name=name))
+    assert (found.field, found.code, len(found.message) < 200) == ("cluster_name", "bad-cluster-name", True)
+
+
+@pytest.mark.parametrize("name", ["x", "ishmael", "Praxis Nord 2", "a.b_c-d", "x" * 64])
+def test_a_plain_cluster_name_is_taken(name: str) -> None:
+    """Words as people write them on a label."""
+    assert check_settings(replace(GOOD, cluster_name=name)) == []
+
+
+@pytest.mark.parametrize(
+    "email",
+    ["nobody", "@", "a@", "@b", "a b@c", "a@b\nBcc: x@y", "a@b\tc", "a@b\x00", "a@b\udc80", "a@b,", "x" * 250 + "@b.de"],
+)
+def test_an_address_that_would_break_a_mail_is_refused(email: str) -> None:
+    """Else the first failover would be the first to know."""
+    (found,) = check_settings(replace(GOOD, email=email))
+    assert (found.field, found.code) == ("email", "bad-email")
+
+
+def test_no_address_is_allowed() -> None:
+    """Not everybody wants mail."""
+    assert check_settings(replace(GOOD, email="")) == []
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Times)])

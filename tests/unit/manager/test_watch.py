@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from ishmael.manager.watch.texts import KINDS, mail_text
 from ishmael.words import places
 from ishmael.words.errors import HostFault, RequestRefused
 from ishmael.words.monitoring import Mail, Monitoring, monitoring_from_mapping, monitoring_from_toml
+from manager.helpers import stage
 from manager.world import World
 
 
@@ -173,6 +175,38 @@ def test_a_mail_that_fails_is_still_to_be_told(monkeypatch: pytest.MonkeyPatch) 
     assert again.waiting() == []
 
 
+class _StopAfter(threading.Event):
+    """Set after so many waits, without waiting.
+
+    Args:
+        waits: that are let through.
+    """
+
+    def __init__(self, waits: int) -> None:
+        super().__init__()
+        self._left = waits
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._left -= 1
+        return self._left < 0
+
+
+def test_a_mail_that_cannot_be_written_does_not_end_the_mailer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Settings from before addresses were checked may hold one with a line break; the report says what is wrong."""
+    events = _List()
+    mailer, world = _mailer(events)
+    stage(world, "master", tmp_path)
+    hands = world.machines[0].hands
+    hands.files.write(places.MONITORING, Monitoring(mail=Mail(host="127.0.0.1", port=1, to="a@b")).to_toml().encode(), 0o600)
+    events.add("check-changed", check="N1", state="critical", output="no answer")
+    monkeypatch.setattr(mailer, "_to", lambda _: "a@b\nBcc: x@y")
+    mailer.run(_StopAfter(2))
+    assert "The mail cannot be written" in mailer.report()["error"]
+    assert mailer.report()["waiting"] == 1
+
+
 def test_mails_speak_both_languages() -> None:
     """What, when, and what to do, with the story of a move."""
     events = _List()
@@ -193,6 +227,7 @@ def test_mails_speak_both_languages() -> None:
         {"mail": {"security": "magic"}}, {"mail": {"port": 0}}, {"mail": {"port": "25"}}, {"mail": {"to": "nobody"}},
         {"mail": {"user": "a", "security": "none"}}, {"icinga": {"url": "http://x"}}, {"nonsense": 1},
         {"notify_only": ["F5"]}, {"raid": "yes"}, {"mail": {"host": "a\nb"}}, {"schema": 9},
+        {"mail": {"to": "a@"}}, {"mail": {"sender": "a@b\x7f"}},
     ],
 )  # fmt: skip
 def test_a_wrong_monitoring_file_is_refused_by_name(raw: dict[str, Any]) -> None:

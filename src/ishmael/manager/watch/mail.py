@@ -172,18 +172,28 @@ def _age_s(event: Mapping[str, Any]) -> float:
         return _BUNDLE_S
 
 
+def _message(mail: Mail, to: str, subject: str, body: str, host_name: str) -> EmailMessage:
+    """Raises HostFault when a header will not take what is put in it, which would end the task that mails."""
+    message = EmailMessage()
+    try:
+        message["Subject"], message["To"] = subject, to
+        message["From"] = mail.sender or f"ishmael@{host_name}"
+        message["Date"], message["Message-ID"] = format_datetime(datetime.now(UTC)), make_msgid(domain=host_name)
+        message["Auto-Submitted"] = "auto-generated"
+        message.set_content(body)
+    except (ValueError, IndexError) as error:
+        hint = "Check the addresses: `ishmael mail show`, and email in /etc/ishmael/settings.toml."
+        raise HostFault("mail-not-built", f"The mail cannot be written: {error}.", hint) from error
+    return message
+
+
 def send(mail: Mail, to: str, subject: str, body: str, host_name: str) -> None:
     """Hand one mail to the smarthost (RFC 5321, 3207, 4954).
 
     Raises:
-        HostFault: it cannot be reached, or does not take the mail.
+        HostFault: it cannot be built or reached, or the smarthost does not take it.
     """
-    message = EmailMessage()
-    message["Subject"], message["To"] = subject, to
-    message["From"] = mail.sender or f"ishmael@{host_name}"
-    message["Date"], message["Message-ID"] = format_datetime(datetime.now(UTC)), make_msgid(domain=host_name)
-    message["Auto-Submitted"] = "auto-generated"
-    message.set_content(body)
+    message = _message(mail, to, subject, body, host_name)
     try:
         context = ssl.create_default_context()
         if mail.ca_file:
@@ -205,7 +215,7 @@ def send(mail: Mail, to: str, subject: str, body: str, host_name: str) -> None:
         raise HostFault(
             "mail-refused", f"{mail.host} does not take the mail: {said}.", "Ask who runs the smarthost."
         ) from error
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a host name that cannot be encoded
         said = str(error)[:200]
         hint = "Check host, port, security, and the network."
         raise HostFault("mail-unreachable", f"{mail.host}:{mail.port} cannot be reached: {said}.", hint) from error

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -211,6 +213,43 @@ def test_one_key_makes_one_job(manager: Manager) -> None:
     other = manager.ask("POST", "/jobs", json={"work": "reset"}, headers=headers)
     assert_problem(other, 422, "key-reused")
     assert len(manager.ask("GET", "/jobs").json()["jobs"]) == 1
+
+
+@pytest.mark.parametrize("rounds", range(5))
+def test_wishes_that_overlap_under_one_key_are_one_job(manager: Manager, rounds: int) -> None:
+    """Two that are checked side by side, as after a double click or an impatient retry, are answered with the same job."""
+    machine, both = manager.world.machines[0], threading.Barrier(2, timeout=30)
+    looked = machine.network.nics
+
+    def nics() -> Any:
+        both.wait()
+        return looked()
+
+    machine.network.nics = nics  # type: ignore[method-assign]
+    wish, headers = {"work": "setup-master", "arguments": SET_UP}, {"Idempotency-Key": f"k{rounds}"}
+    with ThreadPoolExecutor(2) as pool:
+        sent = [pool.submit(manager.ask, "POST", "/jobs", json=wish, headers=headers) for _ in range(2)]
+        answers = [each.result() for each in sent]
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert {answer.json()["id"] for answer in answers} == {manager.journal.jobs(10)[0].id}
+    assert len(manager.journal.jobs(10)) == 1
+
+
+def test_a_wish_that_its_own_job_overtook_is_that_job(manager: Manager) -> None:
+    """The first of two was done while the second was looked at: the second is no refusal."""
+    machine = manager.world.machines[0]
+    wish, headers = {"work": "setup-master", "arguments": SET_UP}, {"Idempotency-Key": "abc"}
+    looked, first = machine.network.nics, list[int]()
+
+    def nics() -> Any:
+        machine.network.nics = looked  # type: ignore[method-assign]
+        first.append(manager.ask("POST", "/jobs", json=wish, headers=headers).json()["id"])
+        assert manager.runner.run_next()
+        return looked()
+
+    machine.network.nics = nics  # type: ignore[method-assign]
+    second = manager.ask("POST", "/jobs", json=wish, headers=headers)
+    assert (second.status_code, second.json().get("id")) == (202, first[0])
 
 
 def test_cancelling_takes_back_what_was_done(manager: Manager) -> None:

@@ -116,12 +116,18 @@ class Journal:
             pending: it waits to be applied.
             key: the sender's own mark; one key makes one job, however often it is sent.
 
+        Returns:
+            The new job, or the one that the key made a moment ago: two wishes under one key may be checked side by side.
+
         Raises:
             RequestRefused: the key made another job.
         """
         state = JobState.PENDING if pending else JobState.QUEUED
         wish = json.dumps([work, arguments, override, pending], sort_keys=True)
         with self._write() as database:
+            made = self._made_by(database, key, wish)
+            if made is not None:
+                return self.job(made)
             cursor = database.execute(
                 "INSERT INTO jobs (work, arguments, override, state, created_at) VALUES (?, ?, ?, ?, ?)",
                 (work, json.dumps(arguments), json.dumps(override), state, wall_time()),

@@ -106,6 +106,10 @@ class Queue:
             return made
         left = standing(self._check(self._work(name, arguments)), override)
         if left:
+            # What stands against it may be the very job that this key made while we were looking.
+            made = self._journal.made_by(key, name, dict(arguments), override, pending)
+            if made is not None:
+                return made
             raise refusal(left)
         return self._journal.add(name, dict(arguments), override, pending=pending, key=key)
 

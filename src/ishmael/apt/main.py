@@ -42,7 +42,7 @@ def explain(names: list[str], settings: Settings) -> str:
         f"ishmael: {', '.join(names)} cannot be changed now: this node is in the cluster of "
         f"{' and '.join(node.name for node in settings.nodes)}, and both have to have the same versions.\n"
         "  the way: on the master `ishmael remove-slave` (phones go on), update it with apt as usual, try it, then\n"
-        "    `ishmael re-add`: it brings the other node to the same versions, without the internet.\n"
+        "    `ishmael add-slave`: it brings the other node to the same versions, without the internet.\n"
         f"  all other packages: apt-mark hold {listed}; then apt as before; then apt-mark unhold {listed}\n"
         f"  in an emergency: give apt `-o {OVERRIDE}=yes`. Until the nodes have the same versions again, there is no failover.\n"
     )

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ishmael.apt import install, pool
+from ishmael.apt.main import explain
 from ishmael.apt.plan import Change, locked, read_plan
 from ishmael.manager.versions import ASK_S, VersionWatch
 from ishmael.words import places
 from ishmael.words.errors import PeerFault, RequestRefused
 from ishmael.words.profile import profile_from_toml
 from ishmael.words.roles import Role
+from ishmael.words.settings import settings_from_toml
 from ishmael.words.versions import depended, file_name
 from manager.helpers import SLAVE, done, findings, run, stage
 from manager.world import PROFILE, World
@@ -230,6 +233,19 @@ def test_a_damaged_package_is_not_installed(tmp_path: Path) -> None:
     answer = door.answer({"op": "update-install", "arguments": {"key": "abababab", "files": {"x.deb": "00"}}})
     assert answer["error"]["code"] == "transfer-damaged"
     assert world.machines[1].packages.state["state"] == "none"
+
+
+def test_the_way_that_apt_is_told_leads_there(tmp_path: Path) -> None:
+    """Whoever types the commands of the message, in its order, has two nodes of the same versions."""
+    world = _world("complete", tmp_path)
+    master = world.machines[0]
+    settings = settings_from_toml((master.files.read(places.SETTINGS) or b"").decode())
+    (way,) = re.findall(r"the way: (.*?)\n  all other", explain(["pbx"], settings), re.DOTALL)
+    remove, add = re.findall(r"`ishmael ([\w-]+)`", way)
+    done(master, remove, {}, tmp_path)
+    _update_master(world)
+    done(master, add, {}, tmp_path)
+    assert world.machines[1].packages.installed["pbx"] == "2.0"
 
 
 def test_apts_plan_is_read() -> None:

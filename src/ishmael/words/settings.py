@@ -13,6 +13,7 @@ from ishmael.words.errors import Finding, RequestRefused
 from ishmael.words.mail_address import is_mail_address
 
 SETTINGS_SCHEMA = 1
+CABLE_HINT = "Use a private network for the cable that is used nowhere else, such as 10.255.0.0/30."
 _CLUSTER_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 ._-]{0,62}[A-Za-z0-9])?")
 _HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", re.IGNORECASE)
 _Made = TypeVar("_Made", "NodeSettings", "Times", "Settings")
@@ -183,7 +184,9 @@ def _address(text: object) -> ipaddress.IPv4Address | None:
 
 def check_settings(settings: Settings) -> list[Finding]:
     """All findings that stand against these settings, without looking at the machine."""
-    findings = _check_cluster_ip(settings) + _check_nodes(settings) + _check_references(settings) + _check_names(settings)
+    findings = (
+        _check_cluster_ip(settings) + _check_nodes(settings) + _check_references(settings) + _check_names(settings)
+    )
     if settings.policy not in ("dial-tone-first", "data-first"):
         findings.append(
             Finding(
@@ -220,6 +223,14 @@ def _internal_network(settings: Settings) -> ipaddress.IPv4Network | None:
 def not_an_address(field: str, value: str, example: str = "192.168.1.10") -> Finding:
     """What is said of a field that holds no IPv4 address."""
     return Finding(field, "not-an-address", f"{value!r} is no IPv4 address.", f"Enter an address like {example}.")
+
+
+def public_network(field: str, network: ipaddress.IPv4Network) -> list[Finding]:
+    """What is said of an internal network whose addresses belong to somebody on the internet."""
+    if not network.is_global:
+        return []
+    message = f"The internal network {network} is a public one: its addresses are somebody's on the internet."
+    return [Finding(field, "internal-network-public", message, CABLE_HINT)]
 
 
 def _check_cluster_ip(settings: Settings) -> list[Finding]:
@@ -268,9 +279,11 @@ def _check_nodes(settings: Settings) -> list[Finding]:
                 "internal_ip",
                 "networks-overlap",
                 f"The internal network {internal} overlaps the telephone network {phone}.",
-                "Use a private network for the cable that is used nowhere else, such as 10.255.0.0/30.",
+                CABLE_HINT,
             )
         )
+    if internal is not None:
+        findings += public_network("internal_ip", internal)
     for node in settings.nodes:
         findings += _check_node(node, phone, internal)
     findings += _check_pair(settings.nodes)

@@ -57,6 +57,9 @@ WRONG = {
     ),
     "bad-cluster-name": replace(GOOD, cluster_name="Praxis {Nord}"),
     "bad-email": replace(GOOD, email="not an address"),
+    "internal-network-public": replace(
+        GOOD, nodes=(replace(ONE, internal_ip="8.8.8.9"), replace(TWO, internal_ip="8.8.8.10"))
+    ),
     "bad-host-name": _node(name="al_pha"),
     "outside-network": _node(internal_ip="172.31.9.9", id=9),
     "bad-mac": _node(phone_mac="52-54-00-00-00-11"),
@@ -106,7 +109,19 @@ def test_a_plain_cluster_name_is_taken(name: str) -> None:
 
 @pytest.mark.parametrize(
     "email",
-    ["nobody", "@", "a@", "@b", "a b@c", "a@b\nBcc: x@y", "a@b\tc", "a@b\x00", "a@b\udc80", "a@b,", "x" * 250 + "@b.de"],
+    [
+        "nobody",
+        "@",
+        "a@",
+        "@b",
+        "a b@c",
+        "a@b\nBcc: x@y",
+        "a@b\tc",
+        "a@b\x00",
+        "a@b\udc80",
+        "a@b,",
+        "x" * 250 + "@b.de",
+    ],
 )
 def test_an_address_that_would_break_a_mail_is_refused(email: str) -> None:
     """Else the first failover would be the first to know."""

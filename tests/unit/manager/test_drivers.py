@@ -174,7 +174,10 @@ def test_a_server_that_turns_root_away(shown: str, objects: bool) -> None:
 )
 def test_why_it_cannot_be_reached(said: str, code: str) -> None:
     """What ssh says becomes one of three faults, each with its own way out."""
-    assert _unreached("10.0.0.1", said).code == code
+    problem = _unreached("10.0.0.1", said)
+    assert problem.code == code
+    # A node of another cluster says no more than one that was never prepared.
+    assert ("`ishmael reset` there first" in problem.hint) == (code == "peer-refuses-key")
 
 
 # The rest

@@ -36,6 +36,8 @@ PHONE = "/etc/systemd/network/05-ishmael-phone0.network"
         ({"phone_address": "127.0.0.2/8"}, ["bad-address"]),
         ({"internal_address": "10.255.0.1/31"}, ["bad-address"]),
         ({"internal_address": "192.168.5.200/28"}, ["networks-overlap"]),
+        ({"internal_address": "8.8.8.9/30"}, ["internal-network-public"]),
+        ({"internal_address": "100.64.0.1/30"}, []),
         ({"gateway": "10.0.0.1"}, ["outside-network"]),
         ({"gateway": "192.168.5.11"}, ["outside-network"]),
         ({"gateway": "x", "dns": ["y", "z"], "host_name": "-a-"}, ["bad-address"] * 3 + ["bad-host-name"]),

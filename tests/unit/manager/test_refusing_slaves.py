@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ishmael.manager.ports.network import Nic, Route
 from ishmael.manager.works.machine import OWN_HOST_KEY
 from ishmael.words import places
 from ishmael.words.errors import IshmaelError
@@ -33,6 +34,11 @@ def _forwarded(world: World) -> None:
     _new_address(world, 0, "10.77.0.13/24")
 
 
+def _office(world: World) -> None:
+    """A third interface of the other machine, in a network around the cable's."""
+    world.machines[1].network.found.append(Nic("office0", "02:00:00:00:09:09", True, True, ("10.78.0.77/24",)))
+
+
 ADD_FAULTS: dict[str, tuple[Callable[[World], Any], Mapping[str, Any], str, int]] = {
     "off": (lambda w: setattr(w.machines[1], "on", False), {}, "peer-unreachable", 4),
     "own name": (lambda w: None, {"name": "node1"}, "same-host-name", 3),
@@ -48,6 +54,13 @@ ADD_FAULTS: dict[str, tuple[Callable[[World], Any], Mapping[str, Any], str, int]
     "address of something in between": (_forwarded, {}, "address-not-there", 3),
     "no space": (lambda w: setattr(w.machines[1].files, "free_bytes", lambda _path: 1000), {}, "disk-full", 4),
     "prefix": (lambda w: _new_address(w, 1, "10.78.0.2/24"), {}, "prefix-differs", 4),
+    "cable's network elsewhere": (_office, {}, "internal-network-overlaps", 3),
+    "route to the cable's network": (
+        lambda w: w.machines[1].network.table.append(Route("10.78.0.0/16", "10.77.0.1", "phone0")),
+        {},
+        "internal-network-overlaps",
+        3,
+    ),
     "no corosync": (lambda w: setattr(w.machines[1].corosync, "there", False), {}, "corosync-missing", 4),
     "cluster's key lost": (lambda w: w.machines[0].files.remove(places.CLUSTER_KEY), {}, "cluster-key-missing", 5),
     "own host key lost": (lambda w: w.machines[0].files.remove(OWN_HOST_KEY), {}, "host-key-missing", 5),
@@ -96,3 +109,20 @@ def test_add_refuses_a_node_of_another_cluster(tmp_path: Path) -> None:
     stolen, files = world.machines[1], elsewhere.machines[1].files
     stolen.files.content = {**files.content, places.CLUSTER_KEY_PUBLIC: (f"{OTHER_KEY} x\n".encode(), 0o644)}
     assert findings(world.machines[0], "add-slave", SLAVE, tmp_path) == ["in-another-cluster"]
+
+
+def test_an_older_node_tells_no_routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It can be added all the same: its addresses are looked at."""
+    world = World()
+    stage(world, "prepared", tmp_path)
+    node = world.machines[0].hands.node
+    asked = node.ask
+
+    def ask(peer: Any, op: str, *rest: Any, **more: Any) -> Mapping[str, Any]:
+        answer = dict(asked(peer, op, *rest, **more))
+        if op == "hello":
+            del answer["routes"]
+        return answer
+
+    monkeypatch.setattr(node, "ask", ask)
+    assert findings(world.machines[0], "add-slave", SLAVE, tmp_path) == []

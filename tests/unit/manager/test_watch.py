@@ -191,15 +191,15 @@ class _StopAfter(threading.Event):
         return self._left < 0
 
 
-def test_a_mail_that_cannot_be_written_does_not_end_the_mailer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_mail_that_cannot_be_written_does_not_end_the_mailer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings from before addresses were checked may hold one with a line break; the report says what is wrong."""
     events = _List()
     mailer, world = _mailer(events)
     stage(world, "master", tmp_path)
     hands = world.machines[0].hands
-    hands.files.write(places.MONITORING, Monitoring(mail=Mail(host="127.0.0.1", port=1, to="a@b")).to_toml().encode(), 0o600)
+    hands.files.write(
+        places.MONITORING, Monitoring(mail=Mail(host="127.0.0.1", port=1, to="a@b")).to_toml().encode(), 0o600
+    )
     events.add("check-changed", check="N1", state="critical", output="no answer")
     monkeypatch.setattr(mailer, "_to", lambda _: "a@b\nBcc: x@y")
     mailer.run(_StopAfter(2))

@@ -14,7 +14,7 @@ from ishmael.manager.jobs.journal import Journal
 from ishmael.manager.jobs.model import JobState
 from ishmael.manager.jobs.queue import Queue
 from ishmael.manager.jobs.runner import Runner
-from ishmael.manager.ports.network import Nic
+from ishmael.manager.ports.network import Nic, Route
 from ishmael.manager.works.base import Notes, Step, Work, WorkFactory
 from ishmael.manager.works.catalogue import catalogue
 from ishmael.manager.works.failover import SETTLE_MS
@@ -215,6 +215,12 @@ SET_UP_FAULTS: dict[str, tuple[Callable[[World], Any], Mapping[str, Any], str]] 
     "silent reference": (lambda w: None, {"references": [GATEWAY, "10.77.0.9"]}, "reference-silent"),
     "no corosync": (lambda w: setattr(w.machines[0].corosync, "there", False), {}, "corosync-missing"),
     "overlap": (_routed, {}, "internal-network-overlaps"),
+    "route": (
+        lambda w: w.machines[0].network.table.append(Route("10.78.0.0/16", GATEWAY, "phone0")),
+        {},
+        "internal-network-overlaps",
+    ),
+    "public": (lambda w: _change_nic(w, 1, addresses=("8.8.8.9/30",)), {}, "internal-network-public"),
     "no unit": (lambda w: w.machines[0].services.units.pop("asterisk.service"), {}, "unit-missing"),
     "no profile": (lambda w: None, {"profile": "../../etc/passwd"}, "no-such-profile"),
     "cluster name": (lambda w: None, {"cluster_name": "x\n}\ntotem {"}, "bad-cluster-name"),

@@ -14,6 +14,7 @@ from ishmael.manager.appliance.shape import File
 from ishmael.manager.ports.network import Nic
 from ishmael.words import places
 from ishmael.words.errors import Finding
+from ishmael.words.settings import CABLE_HINT, public_network
 
 _HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _PREFIX_MAX = 30
@@ -55,8 +56,9 @@ def objections(plan: Plan, nics: Mapping[str, Nic]) -> list[Finding]:
     findings = [*_nics(plan, nics), *wrong_phone, *wrong_internal]
     if phone and internal and phone.network.overlaps(internal.network):
         message = f"The telephone network {phone.network} and the internal network {internal.network} overlap."
-        hint = "Use a private network for the cable that is used nowhere else, such as 10.255.0.0/30."
-        findings.append(Finding("internal_address", "networks-overlap", message, hint))
+        findings.append(Finding("internal_address", "networks-overlap", message, CABLE_HINT))
+    if internal:
+        findings += public_network("internal_address", internal.network)
     findings += _gateway(plan, phone)
     for server in plan.dns:
         if _address(server) is None:

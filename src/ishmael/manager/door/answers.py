@@ -6,7 +6,7 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from typing import Any
 
@@ -169,6 +169,7 @@ class Door:
                 {"name": n.name, "mac": n.mac, "up": n.up, "carrier": n.carrier, "addresses": list(n.addresses)}
                 for n in hands.network.nics()
             ],
+            "routes": [asdict(route) for route in hands.network.routes()],
             "corosync": hands.corosync.installed(),
             "missing_units": machine.missing_units(hands, units),
             "role": machine.keeper_role(hands),

@@ -113,7 +113,8 @@ def _unreached(address: str, said: str) -> PeerFault:
     if "Permission denied" in said or "Too many authentication failures" in said:
         return PeerFault(
             "peer-refuses-key", f"{address} does not accept this cluster's key.",
-            "Prepare it there: ishmael prepare-slave --key '...' with the key of `ishmael setup-master --show-key`.",
+            "Prepare it there: ishmael prepare-slave --key '...' with the key of `ishmael setup-master --show-key`; if it "
+            "belongs to another cluster, `ishmael reset` there first.",
         )  # fmt: skip
     if "Host key verification failed" in said or "IDENTIFICATION HAS CHANGED" in said:
         return PeerFault(

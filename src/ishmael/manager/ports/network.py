@@ -59,6 +59,17 @@ def nic_from_mapping(raw: Mapping[str, Any]) -> Nic:
     return nic
 
 
+def route_from_mapping(raw: Mapping[str, Any]) -> Route:
+    """A route from JSON values, as the other node tells it.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is none.
+    """
+    gateway = raw["gateway"]
+    destination = str(ipaddress.IPv4Network(raw["destination"]))
+    return Route(destination, None if gateway is None else str(gateway), str(raw["nic"]))
+
+
 class Network(Protocol):
     """What the kernel knows about the networks."""
 

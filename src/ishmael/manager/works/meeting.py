@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ishmael.manager.ports.hands import Hands
-from ishmael.manager.ports.network import Nic, nic_from_mapping
+from ishmael.manager.ports.network import Nic, Route, nic_from_mapping, route_from_mapping
 from ishmael.manager.ports.node import Peer
-from ishmael.manager.works import machine
+from ishmael.manager.works import cable, machine
 from ishmael.manager.works.set_up_master import corosync_missing, units_missing
 from ishmael.manager.works.ssh_keys import PublicKey, read_public_key
 from ishmael.manager.works.versions import bringing, not_kept
@@ -84,6 +84,8 @@ class Meeting:
             hello = self._hands.node.ask(peer, "hello", {"units": units})
             after_s = self._hands.host.wall_s()
             nics = [nic_from_mapping(raw) for raw in hello["nics"]]
+            # A node that is older than this ask tells no routes.
+            routes = [route_from_mapping(raw) for raw in hello.get("routes", ())]
             self._judge(hello, before_s, after_s)
             self._judge_versions(peer, hello)
         except IshmaelError as error:
@@ -97,7 +99,7 @@ class Meeting:
                 "Install the same version.",
             )
             return None
-        node = self._node(nics)
+        node = self._node(nics, routes)
         return None if node is None else Met(node, host_key, hello)
 
     def _find(self, field: str, code: str, message: str, hint: str, *, overridable: bool = False) -> None:
@@ -204,7 +206,14 @@ class Meeting:
             message = f"{name} belongs to another cluster ({cluster['name']})."
             self._refuse("name", "in-another-cluster", message, "Reset it there first: ishmael reset")
 
-    def _node(self, nics: list[Nic]) -> NodeSettings | None:
+    def _judge_cable(self, nics: list[Nic], routes: list[Route], phone: str, internal: str) -> None:
+        network = ipaddress.IPv4Interface(f"{self._own.internal_ip}/{self._settings.internal_prefix}").network
+        found = cable.overlapping(network, nics, routes, internal, (internal, phone))
+        if found:
+            message = f"On {self._wanted.name} the internal network {network} overlaps {found}."
+            self.findings.append(cable.overlaps("internal_ip", message))
+
+    def _node(self, nics: list[Nic], routes: list[Route]) -> NodeSettings | None:
         """Its entry in the settings: which of its NICs is which."""
         wanted, findings = self._wanted, len(self.findings)
         found: dict[str, Nic] = {}
@@ -229,6 +238,7 @@ class Meeting:
         if len(found) < 2:
             return None
         phone, internal = found["phone_ip"], found["internal_ip"]
+        self._judge_cable(nics, routes, phone.name, internal.name)
         node = NodeSettings(
             wanted.id, wanted.name, wanted.phone_ip, phone.name, phone.mac,
             wanted.internal_ip, internal.name, internal.mac,

@@ -9,7 +9,7 @@ from typing import Any
 from ishmael.manager.ports.database import Pairing
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.ports.network import Nic
-from ishmael.manager.works import machine
+from ishmael.manager.works import cable, machine
 from ishmael.manager.works.base import Arguments, Notes, Step, wait_until
 from ishmael.manager.works.corosync_conf import KEY_BYTES, corosync_conf
 from ishmael.manager.works.database import check_database, pairing, wanted_by
@@ -187,19 +187,9 @@ class SetUpMaster:
 
     def _check_internal_network(self, settings: Settings, nics: Mapping[str, Nic]) -> list[Finding]:
         own = ipaddress.IPv4Interface(f"{settings.nodes[0].internal_ip}/{settings.internal_prefix}").network
-        overlaps = [
-            f"the network {interface.network} of {nic.name}"
-            for nic in nics.values()
-            for interface in nic.interfaces
-            if nic.name not in (self._internal_nic, self._phone_nic) and interface.network.overlaps(own)
-        ]
-        for route in self._hands.network.routes():
-            destination = ipaddress.IPv4Network(route.destination)
-            if route.nic != self._internal_nic and destination.prefixlen and destination.overlaps(own):
-                overlaps.append(f"the route to {destination} over {route.nic}")
-        hint = "Use a private network for the cable that is used nowhere else, such as 10.255.0.0/30."
-        message = f"The internal network {own} overlaps {' and '.join(dict.fromkeys(overlaps))}."
-        return [Finding("internal_nic", "internal-network-overlaps", message, hint)] if overlaps else []
+        used = (self._internal_nic, self._phone_nic)
+        found = cable.overlapping(own, nics.values(), self._hands.network.routes(), self._internal_nic, used)
+        return [cable.overlaps("internal_nic", f"The internal network {own} overlaps {found}.")] if found else []
 
     def _check_cluster_ip(self, nics: Mapping[str, Nic]) -> list[Finding]:
         own = self._check_own_address(nics)

@@ -468,6 +468,7 @@ FAULTS: dict[str, Fault] = {
         Fault("one-way", "any", _one_way),
         Fault("stop-hangs", "any", _stop_hangs, moves=False),
         Fault("disk-full", "any", faults_inside.disk_full),
+        Fault("fsync-fails", "any", faults_inside.fsync_fails),
         Fault("disk-slow", "any", faults_inside.slow_disk),
         Fault("record-damaged", "any", faults_inside.record_damaged),
         Fault("record-future", "any", faults_inside.record_future),

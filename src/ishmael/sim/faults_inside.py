@@ -20,6 +20,16 @@ def disk_full(_world: World, node: Node, _draw: random.Random) -> Undo:
     return undo
 
 
+def fsync_fails(_world: World, node: Node, _draw: random.Random) -> Undo:
+    """What is written can be read, and never surely survives."""
+    node.machine.disk.fsync_fails = True
+
+    def undo() -> None:
+        node.machine.disk.fsync_fails = False
+
+    return undo
+
+
 def slow_disk(_world: World, node: Node, draw: random.Random) -> Undo:
     node.machine.disk.slow = draw.choice([5.0, 30.0, 200.0, 1000.0])
 

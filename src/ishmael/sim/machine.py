@@ -22,6 +22,7 @@ class Disk:
         damaged: why it cannot be trusted, or ``""``.
         slow: factor on the time a save takes.
         full: saves fail.
+        fsync_fails: a save is renamed into its place, and then its fsync fails: it can be read, and a power cut may lose it.
         past: every record that was once durable, oldest first: what a backup of the machine may bring back.
     """
 
@@ -30,6 +31,7 @@ class Disk:
     damaged: str = ""
     slow: float = 1.0
     full: bool = False
+    fsync_fails: bool = False
     past: list[Record | None] = field(default_factory=list)
 
     def synced(self, record: Record | None) -> None:

@@ -193,9 +193,7 @@ class Keeper:
         disk = self.node.machine.disk
         if self.runs and self.state.saving is None:
             takes_ms = self.draw.uniform(2, 15) * disk.slow
-            self.agenda.after(
-                takes_ms, lambda: self.ended(DiskProbed(not (disk.full or disk.fsync_fails), "it cannot be written"))
-            )
+            self.agenda.after(takes_ms, lambda: self.ended(DiskProbed(not disk.failing, disk.failing)))
 
     def report(self) -> None:
         """Look at the follower and say how far it is."""
@@ -259,9 +257,8 @@ class Keeper:
         def end() -> None:
             if self.node.power_number != power or not self.alive:
                 return
-            if disk.full or disk.fsync_fails:
-                why = "no space left on device" if disk.full else "input/output error"
-                self.ended(SaveEnded(command.ticket, ok=False, why=why))
+            if disk.failing:
+                self.ended(SaveEnded(command.ticket, ok=False, why=disk.failing))
                 return
             if self.world.syncs_record:
                 disk.synced(command.record)

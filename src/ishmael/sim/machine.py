@@ -34,6 +34,13 @@ class Disk:
     fsync_fails: bool = False
     past: list[Record | None] = field(default_factory=list)
 
+    @property
+    def failing(self) -> str:
+        """Why a save fails; empty when it does not."""
+        if self.full:
+            return "no space left on device"
+        return "input/output error" if self.fsync_fails else ""
+
     def synced(self, record: Record | None) -> None:
         """From now on this one survives."""
         self.durable = record

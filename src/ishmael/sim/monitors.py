@@ -238,13 +238,7 @@ class Monitors:
         able = []
         for node in self.world.nodes.values():
             keeper = node.keeper
-            if (
-                keeper is None
-                or not keeper.runs
-                or node.machine.disk.full
-                or node.machine.disk.fsync_fails
-                or node.machine.disk.slow > 1
-            ):
+            if keeper is None or not keeper.runs or node.machine.disk.failing or node.machine.disk.slow > 1:
                 continue
             state = keeper.state
             if (

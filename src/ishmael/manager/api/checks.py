@@ -12,6 +12,7 @@ from ishmael.manager.ports.hands import Hands
 from ishmael.manager.watch.cluster import ClusterChecks, Known
 from ishmael.manager.watch.icinga import configuration
 from ishmael.manager.watch.mail import Mailer
+from ishmael.manager.watch.metrics import CONTENT_TYPE
 from ishmael.manager.works import machine
 from ishmael.words import places
 from ishmael.words.errors import RequestRefused
@@ -110,7 +111,7 @@ def _add_watching(app: FastAPI, cluster: ClusterChecks) -> None:
     @app.get(f"{PREFIX}/metrics", tags=["checks"], response_class=PlainTextResponse)
     def metrics() -> PlainTextResponse:
         """For Prometheus."""
-        return PlainTextResponse(cluster.metrics(), media_type="text/plain; version=0.0.4")
+        return PlainTextResponse(cluster.metrics(), media_type=CONTENT_TYPE)
 
 
 def _add_telling(app: FastAPI, hands: Hands, cluster: ClusterChecks, mailer: Mailer) -> None:

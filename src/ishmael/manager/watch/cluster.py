@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from ishmael.checks.base import Seen, State
+from ishmael.checks.base import Seen
 from ishmael.checks.catalogue import CHECKS
 from ishmael.manager.data.book import SalvageBook
 from ishmael.manager.data.situation import Looking
@@ -19,6 +19,7 @@ from ishmael.manager.ports.hands import Hands
 from ishmael.manager.ports.keeper import RECENT_S
 from ishmael.manager.ports.node import Peer
 from ishmael.manager.watch.lamp import seen_at_once
+from ishmael.manager.watch.metrics import exposition
 from ishmael.manager.watch.scheduler import CHECKS_SCHEMA, Scheduler, now_text
 from ishmael.manager.works.ssh_keys import pinned
 from ishmael.words import places
@@ -269,19 +270,5 @@ class ClusterChecks:
                 "maintenance": self.scheduler.maintenance()}  # fmt: skip
 
     def metrics(self) -> str:
-        """Prometheus' text format 0.0.4."""
-        lines = [
-            "# HELP ishmael_check_state 0 ok, 1 warning, 2 critical, 3 unknown",
-            "# TYPE ishmael_check_state gauge",
-        ]
-        for row in self.all()["checks"]:
-            value = int(State[str(row["state"]).upper()])
-            lines.append(f'ishmael_check_state{{id="{row["id"]}",check="{row["name"]}",node="{row["node"]}"}} {value}')
-        seen = self.known.seen()
-        lines += [
-            "# HELP ishmael_master 1 on the node that serves", "# TYPE ishmael_master gauge",
-            f"ishmael_master {int(seen.side == 'master')}",
-            "# HELP ishmael_failover_possible 1 if the slave may take over", "# TYPE ishmael_failover_possible gauge",
-            f"ishmael_failover_possible {int(bool(seen.keeper.get('failover_possible')))}",
-        ]  # fmt: skip
-        return "\n".join(lines) + "\n"
+        """For Prometheus."""
+        return exposition(self.known.status(), self.all()["checks"], self.lamp()["state"])

@@ -41,6 +41,9 @@ def check(
     acknowledge: Annotated[str | None, typer.Option("--acknowledge", metavar="WHY", help="I know; say why.")] = None,
     history: Annotated[bool, typer.Option("--history", help="Its last changes.")] = False,
     node: Annotated[str | None, typer.Option("--node", metavar="NAME", help="On this node of the cluster.")] = None,
+    elsewhere_is_ok: Annotated[
+        bool, typer.Option("--elsewhere-is-ok", help="OK where its role does not look at it: for plugins.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Look now, on this node or with --node on the other one. Ends as a monitoring plugin: 0 ok, 1 warning, 2 critical, 3 unknown."""
@@ -51,6 +54,9 @@ def check(
         what, body = ("run", {}) if acknowledge is None else ("acknowledge", {"why": acknowledge})
         row = Api().post(f"/checks/{name}/{what}", body, node=node)
     except IshmaelError as error:
+        if elsewhere_is_ok and error.code == "check-not-here":
+            print(f"{name.upper()} OK - {error.message}")
+            return
         print(f"{name.upper()} UNKNOWN - {error.message}")
         print(f"  hint: {error.hint}", file=sys.stderr)
         raise typer.Exit(3) from None
@@ -152,9 +158,13 @@ def icinga_set(
 
 
 @icinga.command("config")
-def icinga_config() -> None:
-    """Print host and service objects for both nodes and the cluster; put them into /etc/icinga2/conf.d."""
-    print(Api().text("/icinga/config"), end="")
+def icinga_config(
+    part: Annotated[
+        str, typer.Option("--part", metavar="all|active|commands", help="For agents on the nodes: active and commands.")
+    ] = "all",
+) -> None:
+    """Print hosts and services of both nodes and the cluster, and commands; put them into /etc/icinga2/conf.d."""
+    print(Api().text("/icinga/config", part=part), end="")
 
 
 def notify_only(

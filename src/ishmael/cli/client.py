@@ -91,9 +91,9 @@ class Api:
         chosen = {key: value for key, value in parameters.items() if value is not None}
         return self._ask("GET", path, READ_LIMIT_S, params=chosen)
 
-    def text(self, path: str) -> str:
+    def text(self, path: str, **parameters: Any) -> str:
         """Read one resource that is plain text."""
-        return str(self._ask("GET", path, READ_LIMIT_S))
+        return str(self._ask("GET", path, READ_LIMIT_S, params=parameters))
 
     def put(self, path: str, body: Mapping[str, Any]) -> Any:
         """Change a resource."""

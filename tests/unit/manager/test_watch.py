@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from ishmael.checks.base import BOTH, Check, Result, Seen, State, critical, ok, plugin, program
+from ishmael.checks.base import BOTH, MASTER, Check, Result, Seen, State, critical, ok, plugin, program
 from ishmael.checks.catalogue import CHECKS
+from ishmael.cli.app import app
+from ishmael.cli.client import Api
 from ishmael.manager.look import Look
 from ishmael.manager.watch import mail as mail_module
 from ishmael.manager.watch.cluster import ClusterChecks, Known
-from ishmael.manager.watch.icinga import configuration
 from ishmael.manager.watch.mail import Mailer
 from ishmael.manager.watch.scheduler import Scheduler
 from ishmael.manager.watch.standing import Standing
@@ -112,6 +114,41 @@ def test_a_stuck_probe_delays_nobody() -> None:
         stop.set()
         thread.join(5)
     assert ("check-changed", "T2") in [(kind, facts["check"]) for kind, _, facts in world.machines[0].keeper.told]
+
+
+@pytest.mark.parametrize(
+    ("role", "code"), [("slave", "check-not-here"), ("standby", "no-checks-here"), ("", "no-checks-here")]
+)
+def test_who_asks_for_a_check_that_does_not_run_learns_why(role: str, code: str) -> None:
+    """The other node's role looks at it, or nobody looks at anything here: a plugin is well with the former alone."""
+    machine = World().machines[0]
+    here = Check("T1", "test", ("Test", "Probe"), MASTER, lambda _: ok(""), ("x", "y"))
+    scheduler = Scheduler(Seen, machine.keeper, machine.hands.files, (here,))
+    scheduler._seen = Seen(keeper={"role": role})
+    with pytest.raises(RequestRefused) as caught:
+        scheduler.run_now("test", "node1")
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "ends"),
+    [
+        ("check-not-here", ["--elsewhere-is-ok"], (0, "AMI OK - why")),
+        ("check-not-here", [], (3, "AMI UNKNOWN - why")),
+        ("no-checks-here", ["--elsewhere-is-ok"], (3, "AMI UNKNOWN - why")),
+    ],
+)
+def test_a_plugin_is_well_where_the_other_role_looks(
+    monkeypatch: pytest.MonkeyPatch, code: str, words: list[str], ends: tuple[int, str]
+) -> None:
+    """No alarm for ever on a slave; a person who types it is told that nothing was looked at."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise RequestRefused(code, "why", "")
+
+    monkeypatch.setattr(Api, "post", refuse)
+    done = CliRunner().invoke(app, ["check", "ami", *words])
+    assert (done.exit_code, done.stdout.strip()) == ends
 
 
 class _List:
@@ -264,13 +301,6 @@ def test_the_lamp_shows_the_worst_that_nobody_acknowledged() -> None:
     assert 'ishmael_check_state{id="T1"' in cluster.metrics()
     scheduler.acknowledge("T1", "anna", "", "node1")
     assert cluster.lamp()["state"] == "ok" and len(cluster.lamp()["reasons"]) == 1
-
-
-def test_icinga_needs_a_cluster() -> None:
-    """Without settings there is nothing to print."""
-    with pytest.raises(RequestRefused):
-        configuration(None)
-    assert places.MONITORING.endswith(".toml")
 
 
 def test_a_monitoring_file_that_is_not_valid_is_told() -> None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.watch.cluster import ClusterChecks, Known
-from ishmael.manager.watch.icinga import configuration
+from ishmael.manager.watch.icinga_objects import Part, configuration
 from ishmael.manager.watch.mail import Mailer
 from ishmael.manager.watch.metrics import CONTENT_TYPE
 from ishmael.manager.works import machine
@@ -142,9 +142,9 @@ def _add_telling(app: FastAPI, hands: Hands, cluster: ClusterChecks, mailer: Mai
         return {"schema": 1, **mailer.test()}
 
     @app.get(f"{PREFIX}/icinga/config", tags=["checks"], response_class=PlainTextResponse)
-    def icinga() -> PlainTextResponse:
-        """Host, service and command objects for Icinga 2."""
-        return PlainTextResponse(configuration(machine.read_settings(hands)))
+    def icinga(part: Part = "all") -> PlainTextResponse:
+        """Host, service and command objects for Icinga 2; in two parts for one with agents on the nodes."""
+        return PlainTextResponse(configuration(machine.read_settings(hands), part))
 
 
 def _require_the_last_word(known: Known) -> None:

@@ -252,7 +252,7 @@ class Scheduler:
             anywhere: also one that does not run on this node now.
 
         Raises:
-            RequestRefused: there is none.
+            RequestRefused: there is none, or it does not run here now.
         """
         found = next((c for c in self._all.values() if word.lower() in (c.id.lower(), c.name)), None)
         if found is None:
@@ -260,6 +260,11 @@ class Scheduler:
             raise RequestRefused("no-such-check", f"There is no check {word[:40]!r}.", f"Known: {known}.")
         with self._lock:
             if not anywhere and found.id not in self._standing:
+                if not self._seen.side:
+                    raise RequestRefused(
+                        "no-checks-here", "This node is neither master nor slave; no check runs on it.",
+                        "See: ishmael status",
+                    )  # fmt: skip
                 raise RequestRefused(
                     "check-not-here", f"{found.id} does not run on this node now.", "Run it on the other node."
                 )

@@ -70,9 +70,14 @@ _WEB = (
 
 @pytest.mark.timeout(120)
 def test_an_emergency_reset_survives_a_reboot(pair: tuple[Lab, str]) -> None:
-    """The node that went on alone takes the cluster IP as its own and boots again: alone, serving, nothing failed."""
+    """The node that went on alone, with neither keeper nor manager left, takes the cluster IP as its own and boots again:
+    alone, serving, nothing failed."""
     lab, _ = pair
+    lab.sh("node2", "systemctl mask --now ishmael-keeper && systemctl stop ishmael-manager")
     lab.sh("node2", "ishmael-reset-cluster --take-cluster-ip --yes")
+    assert "10.77.0.10/" in lab.sh("node2", "ip -4 addr")
+    assert lab.sh("node2", "systemctl is-active asterisk ishmael-manager").split() == ["active", "active"]
+    lab.sh("node2", "systemctl unmask ishmael-keeper")
     lab.json("reboot", "node2")
     status = json.loads(lab.sh("node2", "ishmael status --json"))
     assert (status["state"], status["role"]) == ("alone", "out")

@@ -11,8 +11,10 @@ from ishmael.manager.works import machine
 from ishmael.manager.works.base import Arguments, Notes, Step
 from ishmael.manager.works.taking import Taken, cluster_ip_taken
 from ishmael.words import places
-from ishmael.words.errors import Finding, IshmaelError, RequestRefused
+from ishmael.words.errors import Finding, HostFault, IshmaelError
 from ishmael.words.roles import Role
+
+FORGET_BEFORE = "forget what was before"
 
 
 class Reset:
@@ -90,7 +92,8 @@ class Reset:
         holder = taken.holder(self._hands)
         if holder is not None:
             found = cluster_ip_taken(taken, holder)
-            raise RequestRefused(found.code, found.message, found.hint)
+            # Everything else was done by now, so it is no refusal, which would say that nothing was changed.
+            raise HostFault(found.code, found.message, f"This node is reset, without that address. {found.hint}")
         taken.take(self._hands)
 
     def result(self) -> Mapping[str, Any]:
@@ -147,7 +150,7 @@ def leave(hands: Hands, *, keep_door: bool) -> list[Step]:
             lambda: machine.workload_is_back(hands),
             lambda: machine.take_workload_back(hands),
         ),
-        Step("forget what was before", lambda: gone(places.BEFORE), lambda: machine.forget_before(hands)),
+        Step(FORGET_BEFORE, lambda: gone(places.BEFORE), lambda: machine.forget_before(hands)),
     ]
     if not keep_door:
         steps.append(

@@ -115,14 +115,14 @@ def test_an_older_node_tells_no_routes(tmp_path: Path, monkeypatch: pytest.Monke
     """It can be added all the same: its addresses are looked at."""
     world = World()
     stage(world, "prepared", tmp_path)
-    node = world.machines[0].hands.node
-    asked = node.ask
+    node_kind = type(world.machines[0].hands.node)
+    asked: Callable[..., Mapping[str, Any]] = node_kind.ask
 
-    def ask(peer: Any, op: str, *rest: Any, **more: Any) -> Mapping[str, Any]:
-        answer = dict(asked(peer, op, *rest, **more))
+    def ask(node: Any, peer: Any, op: str, *rest: Any, **more: Any) -> Mapping[str, Any]:
+        answer = dict(asked(node, peer, op, *rest, **more))
         if op == "hello":
             del answer["routes"]
         return answer
 
-    monkeypatch.setattr(node, "ask", ask)
+    monkeypatch.setattr(node_kind, "ask", ask)
     assert findings(world.machines[0], "add-slave", SLAVE, tmp_path) == []

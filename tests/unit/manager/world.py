@@ -10,6 +10,7 @@ from typing import Any
 
 from ishmael.manager.door.answers import Door
 from ishmael.manager.ports.database import Pairing
+from ishmael.manager.ports.files import Room
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.ports.network import Nic, Route
 from ishmael.manager.ports.node import KeyPair, Peer
@@ -37,6 +38,7 @@ class MemoryFiles:
     def __init__(self) -> None:
         self.content: dict[str, tuple[bytes, int]] = {}
         self.full = False
+        self.rooms: dict[str, Room] = {}
 
     def read(self, path: str) -> bytes | None:
         found = self.content.get(path)
@@ -60,6 +62,9 @@ class MemoryFiles:
 
     def free_bytes(self, path: str) -> int:
         return 5_000_000_000
+
+    def room(self, path: str) -> Room:
+        return self.rooms.get(path, Room(1, 5_000_000_000, 0))
 
 
 class MemoryServices:

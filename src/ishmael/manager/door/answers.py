@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import partial
 from typing import Any
 
-from ishmael.manager.door import checks, database, files, update, web
+from ishmael.manager.door import checks, database, files, room, update, web
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.works import machine
 from ishmael.manager.works.corosync_conf import KEY_BYTES
@@ -109,6 +109,7 @@ class Door:
             "files-candidates": partial(files.candidates, hands),
             "files-keep": self._locked(partial(files.keep, hands)),
             "web": partial(web.take, hands),
+            "room": partial(room.room, hands),
             "versions": partial(update.versions, hands),
             "update-put": partial(update.put, hands),
             "update-install": self._locked(partial(update.install, hands)),

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ishmael.manager.ports.files import Room
 from ishmael.words.errors import HostFault
 
 _CODES = {errno.ENOSPC: "disk-full", errno.EDQUOT: "disk-full", errno.EROFS: "disk-readonly"}
@@ -112,3 +113,21 @@ class DiskFiles:
     def free_bytes(self, path: str) -> int:
         """Free space for root, in bytes."""
         return shutil.disk_usage(path).free
+
+    def room(self, path: str) -> Room:
+        """By statvfs(3) of the nearest directory there is, and the sizes of all files."""
+        there = Path(path)
+        while not there.is_dir() and there != there.parent:
+            there = there.parent
+        used = tree_bytes(path)
+        return Room(there.stat().st_dev, shutil.disk_usage(there).free, used)
+
+
+def tree_bytes(path: str) -> int:
+    """Bytes of all files below a directory; those that vanish meanwhile count nothing."""
+    total = 0
+    for where, _, names in os.walk(os.fsencode(path)):
+        for name in names:
+            with suppress(OSError):
+                total += os.lstat(where + b"/" + name).st_size
+    return total

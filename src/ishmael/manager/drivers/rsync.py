@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from ishmael.manager.drivers.files import DiskFiles
+from ishmael.manager.drivers.files import DiskFiles, tree_bytes
 from ishmael.manager.drivers.programs import PATH
 from ishmael.manager.ports.copies import Copied, Progress, Target, Watch
 from ishmael.words import places
@@ -94,14 +94,7 @@ class Rsync:
 
     def size(self, files: FileSet) -> int:
         """Bytes in a directory."""
-        total = 0
-        for where, _, names in os.walk(os.fsencode(files.path)):
-            for name in names:
-                try:
-                    total += os.lstat(where + b"/" + name).st_size
-                except OSError:
-                    continue
-        return total
+        return tree_bytes(files.path)
 
     def answers(self, target: Target) -> bool:
         """Its greeting comes."""

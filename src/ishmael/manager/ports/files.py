@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The room for a directory.
+
+    Args:
+        device: number of its file system.
+        free_bytes: on that file system.
+        used_bytes: by the files below the directory.
+    """
+
+    device: int
+    free_bytes: int
+    used_bytes: int
 
 
 class Files(Protocol):
@@ -34,4 +50,8 @@ class Files(Protocol):
 
     def free_bytes(self, path: str) -> int:
         """Free space of the file system that holds this directory, in bytes."""
+        ...
+
+    def room(self, path: str) -> Room:
+        """The room for a directory; for one that is not there yet, where it would be made."""
         ...

@@ -11,6 +11,7 @@ from ishmael.manager.ports.hands import Hands
 from ishmael.manager.ports.network import Nic, Route, nic_from_mapping, route_from_mapping
 from ishmael.manager.ports.node import Peer
 from ishmael.manager.works import cable, machine
+from ishmael.manager.works.room import SPARE_BYTES, lacking
 from ishmael.manager.works.set_up_master import corosync_missing, units_missing
 from ishmael.manager.works.ssh_keys import PublicKey, read_public_key
 from ishmael.manager.works.versions import bringing, not_kept
@@ -20,7 +21,6 @@ from ishmael.words.settings import NodeSettings, Settings, check_settings
 from ishmael.words.versions import OWN_PACKAGE
 
 CLOCK_MS_MAX = 2000
-DISK_BYTES_MIN = 200_000_000
 _SERVING = (Role.MASTER, Role.TAKING, Role.HANDING)
 
 
@@ -88,6 +88,7 @@ class Meeting:
             routes = [route_from_mapping(raw) for raw in hello.get("routes", ())]
             self._judge(hello, before_s, after_s)
             self._judge_versions(peer, hello)
+            self.findings += lacking(self._hands, peer, str(hello["host_name"]))
         except IshmaelError as error:
             self._find("name", error.code, error.message, error.hint)
             return None
@@ -172,9 +173,9 @@ class Meeting:
                 "Set up NTP on both nodes (systemd-timesyncd, chrony).",
                 overridable=True,
             )
-        if int(hello["disk_free_bytes"]) < DISK_BYTES_MIN:
+        if int(hello["disk_free_bytes"]) < SPARE_BYTES:
             message = f"{name} has only {int(hello['disk_free_bytes']) // 1_000_000} MB of free disk space."
-            self._find("name", "disk-full", message, f"Free at least {DISK_BYTES_MIN // 1_000_000} MB under /var/lib.")
+            self._find("name", "disk-full", message, f"Free at least {SPARE_BYTES // 1_000_000} MB under /var/lib.")
         if not hello["corosync"]:
             self.findings.append(corosync_missing(name))
         self.findings += units_missing([str(unit) for unit in hello["missing_units"]], name)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from ishmael.manager.jobs.journal import Journal
 from ishmael.manager.jobs.model import Job, JobState
 from ishmael.manager.jobs.queue import Queue
 from ishmael.manager.jobs.runner import Runner
+from ishmael.manager.works.base import Notes, Step, Work, WorkFactory
 from ishmael.manager.works.catalogue import catalogue
+from ishmael.words.errors import Finding
 from manager.world import CLUSTER_KEY, Machine, World
 
 SET_UP = {"cluster_ip": "10.77.0.10", "phone_nic": "phone0", "internal_nic": "cable0"}
@@ -63,3 +66,50 @@ def stage(world: World, name: str, where: Path) -> None:
         return
     assert name == "standby"
     done(first, "failover", {}, where)
+
+
+class Cut(BaseException):
+    """The manager is killed here."""
+
+
+class Hurt:
+    """A work whose steps are cut or fail at one place.
+
+    Args:
+        work: the real one.
+        at: number of the step, from 1.
+        late: after the step has acted, instead of before.
+        error: what happens there.
+    """
+
+    def __init__(self, work: Work, at: int, late: bool, error: BaseException) -> None:
+        self.work, self.name, self.at, self.late, self.error = work, work.name, at, late, error
+
+    def check(self) -> list[Finding]:
+        return self.work.check()
+
+    def facts(self) -> Mapping[str, Any]:
+        return self.work.facts()
+
+    def result(self) -> Mapping[str, Any]:
+        return self.work.result()
+
+    def steps(self) -> Sequence[Step]:
+        steps = list(self.work.steps())
+        step = steps[self.at - 1]
+
+        def act() -> None:
+            if self.late:
+                step.act()
+            raise self.error
+
+        # A step that finds itself done is not acted on, so this one has to look undone to be hurt.
+        steps[self.at - 1] = replace(step, act=act, is_done=lambda: False)
+        return steps
+
+
+def hurt_factory(factory: WorkFactory, at: int, late: bool, error: BaseException) -> WorkFactory:
+    def make(arguments: Mapping[str, Any], notes: Notes) -> Work:
+        return Hurt(factory(arguments, notes), at, late, error)
+
+    return make

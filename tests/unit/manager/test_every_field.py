@@ -25,7 +25,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "failover": (),
     "reset": (),
     "apply-service": ("service", "password_file"),
-    "apply-network": ("host_name",),
+    "apply-network": ("phone_nic", "phone_address", "internal_nic", "internal_address", "gateway", "host_name"),
 }  # fmt: skip
 LISTS: dict[str, tuple[str, ...]] = {
     "setup-master": ("references",),
@@ -35,6 +35,10 @@ LISTS: dict[str, tuple[str, ...]] = {
 FLAGS: dict[str, tuple[str, ...]] = {"reset": ("take_cluster_ip",)}
 GOOD: dict[str, Mapping[str, Any]] = {
     "setup-master": SET_UP, "prepare-slave": {"key": CLUSTER_KEY}, "add-slave": SLAVE, "apply-service": {"service": "ntp"},
+    "apply-network": {
+        "phone_nic": "phone0", "phone_address": "192.168.5.11/24", "internal_nic": "cable0",
+        "internal_address": "10.255.0.1/30",
+    },
 }  # fmt: skip
 BAD_TEXTS: tuple[tuple[Any, str], ...] = (
     (7, "not-text"),

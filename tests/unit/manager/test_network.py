@@ -16,7 +16,7 @@ from ishmael.manager.ports.network import Nic
 from ishmael.manager.works.apply_network import KEPT
 from ishmael.manager.works.catalogue import catalogue
 from ishmael.words import places
-from manager.helpers import findings, run, stage
+from manager.helpers import Cut, findings, hurt_factory, run, stage
 from manager.world import Machine, World
 
 GOOD: dict[str, Any] = {
@@ -140,6 +140,39 @@ def test_confirmed_stays(tmp_path: Path) -> None:
     assert machine.host.host_name == "pbx1"
     assert b"127.0.1.1\tpbx1" in (machine.files.read(places.HOSTS) or b"")
     assert machine.files.read(places.NETWORK_UNDO) is None
+
+
+def _told_anyhow(where: Path, *, kept: bool, at: int = 0, late: bool = False) -> tuple[JobState, Any]:
+    """Run it on a fresh machine whose admin says whether to keep it, cut at a step when one is named; how all ends."""
+    machine = World().machines[0]
+    machine.files.write(places.HOSTS, b"127.0.0.1\tlocalhost\n127.0.1.1\tnode1\n", 0o644)
+    machine.files.write(places.BOOT_ID, b"first\n", 0o444)
+    machine.network.on_reconfigure = lambda: _takes(machine)
+    running = _Running(machine, where)
+    running.journal.put_note(running.job.id, KEPT, kept)
+    if at:
+        whole = running.works
+        running.works = {**whole, "apply-network": hurt_factory(whole["apply-network"], at, late, Cut())}
+        with pytest.raises(Cut):
+            running.go()
+        running.works = whole
+    state = running.go()
+    running.journal.close()
+    return state, (machine.image(), machine.network.nics(), machine.host.host_name)
+
+
+@pytest.mark.parametrize(
+    ("at", "late", "kept"),
+    [(at, late, kept) for at in (1, 2, 3) for late in (False, True) for kept in (False, True)
+     if kept or (at, late) != (3, True)],
+)  # fmt: skip
+def test_cut_anywhere_and_resumed_ends_the_same(
+    at: int, late: bool, kept: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A manager killed before or after any step, and started again in time, ends as the one that was not killed."""
+    straight = _told_anyhow(tmp_path_factory.mktemp("straight"), kept=kept)
+    assert straight[0] == (JobState.DONE if kept else JobState.FAILED)
+    assert _told_anyhow(tmp_path_factory.mktemp("cut"), kept=kept, at=at, late=late) == straight
 
 
 def test_taken_back_at_once_when_the_admin_says_so(tmp_path: Path) -> None:

@@ -18,8 +18,7 @@ from ishmael.manager.works.catalogue import catalogue
 from ishmael.words import places
 from ishmael.words.errors import IshmaelError
 from ishmael.words.profile import profile_from_toml
-from manager.helpers import done, run, stage
-from manager.test_works import Cut, hurt_factory
+from manager.helpers import Cut, done, hurt_factory, run, stage
 from manager.world import Machine, World
 
 DHCP = ["enabled=true", "dhcp=true", "range_from=10.77.0.100", "range_to=10.77.0.200"]

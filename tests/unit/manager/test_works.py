@@ -15,13 +15,13 @@ from ishmael.manager.jobs.model import JobState
 from ishmael.manager.jobs.queue import Queue
 from ishmael.manager.jobs.runner import Runner
 from ishmael.manager.ports.network import Nic, Route
-from ishmael.manager.works.base import Notes, Step, Work, WorkFactory
+from ishmael.manager.works.base import Notes, Step, Work
 from ishmael.manager.works.catalogue import catalogue
 from ishmael.manager.works.failover import SETTLE_MS
 from ishmael.words import places
-from ishmael.words.errors import Finding, HostFault, IshmaelError
+from ishmael.words.errors import HostFault, IshmaelError
 from ishmael.words.roles import Role
-from manager.helpers import SET_UP, SLAVE, done, findings, run, stage
+from manager.helpers import SET_UP, SLAVE, Cut, Hurt, done, findings, hurt_factory, run, stage
 from manager.world import CLUSTER_KEY, GATEWAY, OTHER_KEY, World
 
 CASES: list[tuple[str, str, int, Mapping[str, Any]]] = [
@@ -33,53 +33,6 @@ CASES: list[tuple[str, str, int, Mapping[str, Any]]] = [
     ("failover", "complete", 0, {}),
     ("reset", "master", 0, {}),
 ]
-
-
-class Cut(BaseException):
-    """The manager is killed here."""
-
-
-class Hurt:
-    """A work whose steps are cut or fail at one place.
-
-    Args:
-        work: the real one.
-        at: number of the step, from 1.
-        late: after the step has acted, instead of before.
-        error: what happens there.
-    """
-
-    def __init__(self, work: Work, at: int, late: bool, error: BaseException) -> None:
-        self.work, self.name, self.at, self.late, self.error = work, work.name, at, late, error
-
-    def check(self) -> list[Finding]:
-        return self.work.check()
-
-    def facts(self) -> Mapping[str, Any]:
-        return self.work.facts()
-
-    def result(self) -> Mapping[str, Any]:
-        return self.work.result()
-
-    def steps(self) -> Sequence[Step]:
-        steps = list(self.work.steps())
-        step = steps[self.at - 1]
-
-        def act() -> None:
-            if self.late:
-                step.act()
-            raise self.error
-
-        # A step that finds itself done is not acted on, so this one has to look undone to be hurt.
-        steps[self.at - 1] = replace(step, act=act, is_done=lambda: False)
-        return steps
-
-
-def hurt_factory(factory: WorkFactory, at: int, late: bool, error: BaseException) -> WorkFactory:
-    def make(arguments: Mapping[str, Any], notes: Notes) -> Work:
-        return Hurt(factory(arguments, notes), at, late, error)
-
-    return make
 
 
 def steps_of(world: World, case: tuple[str, str, int, Mapping[str, Any]], where: Path) -> int:

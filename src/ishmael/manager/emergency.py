@@ -47,6 +47,9 @@ class _Notes:
     def put(self, key: str, value: Any) -> None:
         self._values[key] = value
 
+    def cancelled(self) -> bool:
+        return False
+
     def count(self, done: int, total: int, unit: str = "bytes") -> None:
         """No step of a reset is counted."""
 

@@ -31,6 +31,9 @@ class Remembered:
     def get(self, key: str) -> Any:
         return self.values.get(key)
 
+    def cancelled(self) -> bool:
+        return False
+
     def count(self, done: int, total: int, unit: str = "bytes") -> None:
         """Counts nothing."""
 

@@ -35,6 +35,9 @@ class _Notes:
     def put(self, key: str, value: Any) -> None:
         """Nothing is asked back."""
 
+    def cancelled(self) -> bool:
+        return False
+
     def count(self, done: int, total: int, unit: str = "bytes") -> None:
         self.counted.append((done, total))
 

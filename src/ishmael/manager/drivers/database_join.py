@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ishmael.manager.drivers.files import DiskFiles, sync_directory, sync_filesystem
+from ishmael.manager.drivers.half_copy import COPIED, new_of, old_of
 from ishmael.manager.drivers.host import ThisHost
 from ishmael.manager.drivers.joinstate import JoinState
 from ishmael.manager.drivers.pgtools import (
@@ -47,8 +48,6 @@ from ishmael.words.settings import settings_from_toml
 _STREAM_LIMIT_S = 30.0
 _FOLLOW_LIMIT_S = 12.0
 _COPY_TRIES, _COPY_PAUSE_S = 3, 3.0
-_COPIED = "ishmael-copied"
-"""Lies in a copy that is complete; without it what lies there is half of one."""
 _SPARE_BYTES = 256_000_000
 
 
@@ -65,8 +64,8 @@ class Ladder:
     def __init__(self, database: Database, source: Source, slot: str, state: JoinState) -> None:
         self._database, self._source, self._slot, self._state = database, source, slot, state
         self._data = Path(database.data)
-        self._new = self._data.with_name(f"{self._data.name}.ishmael-new")
-        self._old = self._data.with_name(f"{self._data.name}.ishmael-old")
+        self._new = new_of(self._data)
+        self._old = old_of(self._data)
         self._tried: list[str] = []
         self._nothing_alone = False
         """Nothing in the old directory can be lost: it was a follower's, or what it alone had was kept aside."""
@@ -192,7 +191,7 @@ class Ladder:
         # The tools would sync each file by itself, thousands of waits for the disk.
         sync_filesystem(self._new)
         self._lap("on disk")
-        DiskFiles().write(str(self._new / _COPIED), b"complete\n", 0o600)
+        DiskFiles().write(str(self._new / COPIED), b"complete\n", 0o600)
         self._swap()
         self._stream(_STREAM_LIMIT_S)
         self._retire_old(known=known)
@@ -212,11 +211,11 @@ class Ladder:
             self._data.rename(self._old)
         self._new.rename(self._data)
         sync_directory(self._data.parent)
-        DiskFiles().remove(str(self._data / _COPIED))
+        DiskFiles().remove(str(self._data / COPIED))
 
     def _mend(self) -> None:
         """Finish, or forget, what a power cut left half done."""
-        if (self._new / _COPIED).exists():
+        if (self._new / COPIED).exists():
             self._swap()
         shutil.rmtree(self._new, ignore_errors=True)
         if not self._data.exists() and self._old.exists():

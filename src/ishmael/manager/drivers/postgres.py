@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ishmael.manager.drivers.files import DiskFiles
+from ishmael.manager.drivers.half_copy import give_up_copy
 from ishmael.manager.drivers.joinstate import JoinState
 from ishmael.manager.drivers.programs import PATH, run, words_of
 from ishmael.manager.ports.database import Pairing
@@ -245,6 +246,9 @@ class Postgres:
         database = self.managed()
         if database is None:
             return
+        give_up_copy(
+            Path(database.data), lambda: _must(run(["systemctl", "stop", JOIN_UNIT]), "the copying does not stop")
+        )
         # The watch, which still keeps it as a follower, leaves it alone meanwhile, and then finds that it is not ours.
         with Path(places.DATABASE_LOCK).open("w", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

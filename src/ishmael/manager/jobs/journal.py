@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ishmael.manager.jobs.model import UNFINISHED, Amount, Job, JobState, StepState
+from ishmael.manager.jobs.model import CANCEL, UNFINISHED, Amount, Job, JobState, StepState
 from ishmael.words.errors import Finding, HostFault, RequestRefused
 
 _TABLES = """
@@ -353,6 +353,10 @@ class JournalNotes:
     def put(self, key: str, value: Any) -> None:
         """Note a JSON value; on disk when this returns."""
         self._journal.put_note(self._number, key, value)
+
+    def cancelled(self) -> bool:
+        """The admin has cancelled it."""
+        return bool(self.get(CANCEL))
 
     def count(self, done: int, total: int, unit: str = "bytes") -> None:
         """Say how far the current step is."""

@@ -24,6 +24,9 @@ class _LooseNotes:
     def put(self, key: str, value: Any) -> None:
         self._values[key] = value
 
+    def cancelled(self) -> bool:
+        return False
+
     def count(self, done: int, total: int, unit: str = "bytes") -> None:
         """Nothing is done, so nothing is counted."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 _IDLE_S = 60.0
 _LOCKED_S = 1.0
 _TROUBLE_S = 5.0
+_RESUME_TRIES = 60
+"""How often a begun job is tried that cannot be read: five minutes, for a disk or a file that an admin is mending."""
 
 Lock = Callable[[], AbstractContextManager[None]]
 """Takes the cluster lock; raises ClusterLocked when it is not to be had in time."""
@@ -39,6 +42,7 @@ class Runner:
     def __init__(self, journal: Journal, works: Mapping[str, WorkFactory], lock: Lock) -> None:
         self._journal, self._works, self._lock = journal, works, lock
         self._stopping = threading.Event()
+        self._tries: Counter[int] = Counter()
 
     def start(self) -> None:
         """Run in a thread of its own; a job in the middle of its steps when the process ends is resumed at the next start."""
@@ -89,19 +93,28 @@ class Runner:
                 self._journal.change(job.id, "checked", findings=tuple(findings))
             steps = work.steps()
         except Exception as error:
-            state = (
-                JobState.REFUSED
-                if job.state == JobState.QUEUED and isinstance(error, IshmaelError)
-                else JobState.FAILED
-            )
-            _log(job, error)
-            self._end(job, state, error=error_mapping(error))
+            self._not_read(job, error)
             return
         if job.state == JobState.UNDOING:
             self._undo(job, steps, job.error)
             return
         self._journal.change(job.id, "started", state=JobState.RUNNING, steps=len(steps))
         self._go(job, work, steps)
+
+    def _not_read(self, job: Job, error: Exception) -> None:
+        """A job whose steps cannot be told. A begun one has something to go on with, or to take back: it keeps its place."""
+        _log(job, error)
+        if job.state == JobState.QUEUED:
+            state = JobState.REFUSED if isinstance(error, IshmaelError) else JobState.FAILED
+            self._end(job, state, error=error_mapping(error))
+            return
+        self._tries[job.id] += 1
+        if self._tries[job.id] < _RESUME_TRIES:
+            self._stopping.wait(_TROUBLE_S)
+            return
+        ended = error_mapping(error)
+        ended["hint"] = f"{ended['hint']} What the job had done was not taken back.".strip()
+        self._end(job, JobState.FAILED, error=ended)
 
     def _go(self, job: Job, work: Work, steps: Sequence[Step]) -> None:
         marks = self._journal.marks(job.id)

@@ -40,6 +40,10 @@ class Notes(Protocol):
         """Note a JSON value."""
         ...
 
+    def cancelled(self) -> bool:
+        """The admin has cancelled the job: a long step ends early, and the job is taken back."""
+        ...
+
     def count(self, done: int, total: int, unit: str = "bytes") -> None:
         """Say how far the current step is: cheap, call it as often as you like.
 

@@ -75,19 +75,17 @@ class Copying:
                 tell_kept(self._hands, kept[-1])
         self._notes.put("kept", kept)
 
-    def bring(
-        self, tell: Callable[[int, int], None] | None = None, stopped: Callable[[], bool] = lambda: False
-    ) -> None:
+    def bring(self, tell: Callable[[int, int], None] | None = None, stopped: Callable[[], bool] | None = None) -> None:
         """Copy all directories.
 
         Args:
             tell: gets bytes that are there and bytes in all; the job's own count when left out.
-            stopped: looks whether to give up.
+            stopped: looks whether to give up; whether the job was cancelled, when left out.
 
         Raises:
             IshmaelError: they do not get there.
         """
-        tell = tell or self._notes.count
+        tell, given_up = tell or self._notes.count, stopped or self._notes.cancelled
         target = Target(self._joining.slave.internal_ip, self._hands.copies.password())
         wait_until(
             self._hands.clock, lambda: self._hands.copies.answers(target), SERVER_LIMIT_S,
@@ -108,7 +106,7 @@ class Copying:
                     tell(sum(done.values()), total)
 
             try:
-                return self._copy_one(target, files, watch, lambda: stopped() or failed.is_set())
+                return self._copy_one(target, files, watch, lambda: given_up() or failed.is_set())
             except BaseException:
                 failed.set()
                 raise
@@ -116,7 +114,7 @@ class Copying:
         # Most directories are small: what they take is the way there and back.
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             moved = sum(pool.map(one, sets))
-        if stopped():
+        if given_up():
             return
         tell(total, total)
         self._notes.put("file_bytes", moved)

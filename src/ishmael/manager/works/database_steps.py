@@ -83,23 +83,22 @@ class DatabaseSteps:
         """The other node's database follows."""
         return bool(self._seen()["state"] == "done")
 
-    def bring(
-        self, tell: Callable[[int, int], None] | None = None, stopped: Callable[[], bool] = lambda: False
-    ) -> None:
+    def bring(self, tell: Callable[[int, int], None] | None = None, stopped: Callable[[], bool] | None = None) -> None:
         """Begin, or go on watching one that a job before began; it ends by itself or has stopped.
 
         Args:
             tell: gets bytes moved and bytes in all; the job's own count when left out.
-            stopped: looks whether to give up watching; the copy goes on by itself.
+            stopped: looks whether to give up watching; whether the job was cancelled, when left out. The copy goes on by itself
+                until the node withdraws.
 
         Raises:
             IshmaelError: it failed, or moves nothing any more.
         """
-        tell = tell or self._notes.count
+        tell, given_up = tell or self._notes.count, stopped or self._notes.cancelled
         if self._seen()["state"] != "running":
             self._ask("database-join", {"key": self._key()})
         moved, since_s = -1, self._hands.clock.now_s()
-        while not stopped():
+        while not given_up():
             seen = self._look()
             if seen["state"] == "done":
                 break

@@ -65,12 +65,16 @@ class InitialSync:
     def _both(self) -> None:
         """The files in a thread beside; whoever fails first ends the step, and the files' copy with it."""
         stop, failed = threading.Event(), list[BaseException]()
+
+        def stopped() -> bool:
+            return stop.is_set() or self._notes.cancelled()
+
         meter = _Meter(self._notes)
 
         def files() -> None:
             try:
                 if not self._copying.is_done():
-                    self._copying.bring(lambda done, total: meter.tell("files", done, total), stop.is_set)
+                    self._copying.bring(lambda done, total: meter.tell("files", done, total), stopped)
             except BaseException as error:
                 failed.append(error)
                 stop.set()
@@ -79,7 +83,7 @@ class InitialSync:
         beside.start()
         try:
             if not self._database.is_done():
-                self._database.bring(lambda done, total: meter.tell("database", done, total), stop.is_set)
+                self._database.bring(lambda done, total: meter.tell("database", done, total), stopped)
         except BaseException:
             stop.set()
             raise

@@ -122,7 +122,7 @@ def serve(api_socket: str, jobs: str) -> None:
     cluster, mailer = ClusterChecks(hands, scheduler, known, events), Mailer(hands, known, events)
     follow = WebFollow(hands, book, CertificateBook(hands.files))
     watches: list[Task] = [scheduler, cluster, mailer, IcingaPush(cluster, known)]
-    watches.append(OnlyNotify(hands.keeper, known))
+    watches.append(OnlyNotify(hands.keeper, cluster))
     watches += [FailingServices(hands), FirstCall(hands, events)]
     tasks = Tasks([files, versions, ServicesFollow(hands, drift.noting), follow, *watches])
     app = make_app(Queue(journal, works), journal, look, hands.host.version(), book)

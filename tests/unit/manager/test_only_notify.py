@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from ishmael.manager.watch.only_notify import OnlyNotify
@@ -22,21 +23,24 @@ class _Keeper:
         self.told.append(self.knows)
 
 
-class _Known:
+class _Cluster:
     def __init__(self, *checks: str) -> None:
         self.checks = checks
+        self.known = self
+        self.bringing = threading.Lock()
 
     def monitoring(self) -> Monitoring:
+        assert self.bringing.locked()
         return Monitoring(notify_only=self.checks)
 
 
-def _task(keeper: _Keeper, known: _Known) -> OnlyNotify:
-    return OnlyNotify(keeper, known)  # type: ignore[arg-type]
+def _task(keeper: _Keeper, cluster: _Cluster) -> OnlyNotify:
+    return OnlyNotify(keeper, cluster)  # type: ignore[arg-type]
 
 
 def test_said_once_a_minute_and_at_once_to_a_keeper_that_does_not_know() -> None:
     keeper = _Keeper()
-    task = _task(keeper, _Known("F3", "F1"))
+    task = _task(keeper, _Cluster("F3", "F1"))
     for now_s in range(50):
         task.look(now_s)
     assert keeper.told == [["F1"]]
@@ -48,7 +52,7 @@ def test_said_once_a_minute_and_at_once_to_a_keeper_that_does_not_know() -> None
 
 
 def test_nothing_is_said_where_every_check_moves() -> None:
-    keeper, known = _Keeper(), _Known("F3")
+    keeper, known = _Keeper(), _Cluster("F3")
     task = _task(keeper, known)
     task.look(0)
     assert keeper.told == []

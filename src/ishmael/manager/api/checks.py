@@ -126,9 +126,10 @@ def _add_telling(app: FastAPI, hands: Hands, cluster: ClusterChecks, mailer: Mai
     def change(wish: MonitoringWish) -> dict[str, Any]:
         """Change it; the master brings it to the slave before it answers, or as soon as that one is heard."""
         _require_the_last_word(known)
-        changed = merged(known.monitoring(), wish.model_dump(exclude_none=True))
-        hands.files.write(places.MONITORING, changed.to_toml().encode(), 0o600)
-        cluster.bring_to_heard()
+        with cluster.bringing:
+            changed = merged(known.monitoring(), wish.model_dump(exclude_none=True))
+            hands.files.write(places.MONITORING, changed.to_toml().encode(), 0o600)
+            cluster.bring_to_heard()
         return changed.shown()
 
     @app.get(f"{PREFIX}/mail", tags=["checks"])

@@ -121,6 +121,8 @@ class ClusterChecks:
         self._peer_at = ""
         self._sent: tuple[bytes | None, str] | None = None
         self.unreached = ""
+        self.bringing = threading.Lock()
+        """Held while something is changed here and brought to the other node."""
 
     def run(self, stop: threading.Event) -> None:
         """Ask every minute; soon when the other node told of a change, has another role or lacks what is brought."""

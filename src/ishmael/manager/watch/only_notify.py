@@ -7,7 +7,7 @@ import threading
 import time
 
 from ishmael.manager.ports.keeper import RECENT_S, Keeper
-from ishmael.manager.watch.cluster import Known
+from ishmael.manager.watch.cluster import ClusterChecks
 from ishmael.words.errors import IshmaelError
 from ishmael.words.monitoring import OF_THE_KEEPER
 
@@ -20,13 +20,13 @@ class OnlyNotify:
 
     Args:
         keeper: this node's.
-        known: the monitoring file.
+        cluster: the monitoring file, and whether it is just brought to the other node.
     """
 
     name = "notify only"
 
-    def __init__(self, keeper: Keeper, known: Known) -> None:
-        self._keeper, self._known = keeper, known
+    def __init__(self, keeper: Keeper, cluster: ClusterChecks) -> None:
+        self._keeper, self._cluster = keeper, cluster
         self._said_s = -_AGAIN_S
 
     def run(self, stop: threading.Event) -> None:
@@ -40,7 +40,9 @@ class OnlyNotify:
         Args:
             now_s: CLOCK_MONOTONIC in seconds.
         """
-        wanted = sorted(OF_THE_KEEPER.intersection(self._known.monitoring().notify_only))
+        # What is switched back moves the role perhaps at once: the other node has to know of it before.
+        with self._cluster.bringing:
+            wanted = sorted(OF_THE_KEEPER.intersection(self._cluster.known.monitoring().notify_only))
         try:
             known = self._keeper.status(RECENT_S).get("only_notified", [])
             if wanted != known or (wanted and now_s - self._said_s >= _AGAIN_S):

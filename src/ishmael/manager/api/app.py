@@ -13,6 +13,7 @@ from ishmael.manager.api.audit import did
 from ishmael.manager.jobs.journal import Journal
 from ishmael.manager.jobs.queue import Queue
 from ishmael.manager.look import Look
+from ishmael.manager.works.catalogue import NAMES
 from ishmael.words.errors import RequestRefused
 
 PREFIX = "/api/v1"
@@ -27,7 +28,10 @@ class JobWish(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    work: str = Field(max_length=64, description="Kind of job, such as `add-slave`.")
+    # Named in the document only: another name is refused by the queue, in words that list those there are.
+    work: str = Field(
+        max_length=64, description="Kind of job, such as `add-slave`.", json_schema_extra={"enum": list(NAMES)}
+    )
     arguments: dict[str, Any] = Field(default_factory=dict, description="Its inputs, by name.")
     dry_run: bool = Field(default=False, description="Only plan: nothing is touched, nothing is queued.")
     override: list[Annotated[str, Field(max_length=64)]] = Field(

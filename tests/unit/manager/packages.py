@@ -6,6 +6,9 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ishmael.manager.drivers.packages import DebianPackages
+from ishmael.words.versions import Need, needs_of
+
 
 class MemoryPackages:
     """A dpkg, a pool of kept packages (named ``name_version.deb``), and what was brought."""
@@ -30,8 +33,11 @@ class MemoryPackages:
         path = f"/pool/{name}_{version}.deb"
         return path if path in self.pool else None
 
-    def needs(self, path: str) -> tuple[str, ...]:
-        return self.depends.get(path, ())
+    def needs(self, path: str) -> tuple[tuple[Need, ...], ...]:
+        return needs_of(",".join(self.depends.get(path, ())))
+
+    def fits(self, version: str, need: Need) -> bool:
+        return DebianPackages().fits(version, need)
 
     def manifest(self, directories: Iterable[str]) -> dict[str, Sequence[Any]]:
         below = tuple(f"{directory}/" for directory in directories)

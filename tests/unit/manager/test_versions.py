@@ -83,6 +83,41 @@ def test_what_is_not_kept_is_said_before_anything_is_touched(tmp_path: Path) -> 
     assert world.image() == before
 
 
+@pytest.mark.parametrize(
+    ("depends", "there", "kept", "lacks"),
+    [
+        ("libpbx (>= 2.0)", {"libpbx": "1.0"}, False, "libpbx (>= 2.0)"),
+        ("libpbx (>= 2.0)", {}, False, "libpbx (>= 2.0)"),
+        ("libpbx", {}, False, "libpbx"),
+        ("libpbx (>= 2.0)", {"libpbx": "1.0"}, True, ""),
+        ("libpbx (>= 2.0)", {"libpbx": "2.1~rc1"}, False, ""),
+        ("libpbx (>= 2.0)", {"libpbx": "2.0~rc1"}, False, "libpbx (>= 2.0)"),
+        ("libpbx (<< 3), libpbx:any (>= 1)", {"libpbx": "1.5"}, False, ""),
+        ("libother (>= 1) | libpbx (>= 2.0)", {"libpbx": "1.0"}, False, "libpbx (>= 2.0)"),
+        ("libother (>= 1) | libpbx (>= 2.0)", {"libother": "1"}, False, ""),
+        ("mail-transport-agent", {}, False, ""),
+    ],
+)
+def test_a_dependency_that_is_not_kept_is_said(
+    depends: str, there: dict[str, str], kept: bool, lacks: str, tmp_path: Path
+) -> None:
+    """A library that the new version needs was installed by other means: APT there, which has no other source, would fail."""
+    world = _world("prepared", tmp_path)
+    _update_master(world)
+    packages = world.machines[0].packages
+    packages.depends = {"/pool/pbx_2.0.deb": (depends,)}
+    if not kept:
+        del packages.pool["/pool/libpbx_2.0.deb"]
+    world.machines[1].packages.installed |= there
+    before, codes = world.image(), ["dependency-not-kept"] if lacks else []
+    assert findings(world.machines[0], "add-slave", SLAVE, tmp_path) == codes
+    if lacks:
+        with pytest.raises(PeerFault) as caught:
+            run(world.machines[0], "add-slave", SLAVE, tmp_path)
+        assert f"lacks {lacks}, " in caught.value.message
+        assert world.image() == before
+
+
 def test_what_is_not_kept_any_more_is_said_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file was there when the job was checked, and goes before its turn: told, and both nodes as before."""
     world = _world("prepared", tmp_path)

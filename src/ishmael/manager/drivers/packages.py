@@ -17,7 +17,7 @@ from ishmael.manager.drivers.programs import run, words_of
 from ishmael.manager.ports.packages import Manifest
 from ishmael.words import places
 from ishmael.words.errors import HostFault
-from ishmael.words.versions import depended
+from ishmael.words.versions import Need, needs_of
 
 _STATUS = "/var/lib/dpkg/status"
 _UNIT = "ishmael-update.service"
@@ -78,10 +78,15 @@ class DebianPackages:
                 return str(path)
         return None
 
-    def needs(self, path: str) -> tuple[str, ...]:
+    def needs(self, path: str) -> tuple[tuple[Need, ...], ...]:
         """From its control file."""
         done = run(["dpkg-deb", "--show", "--showformat=${Depends},${Pre-Depends}", "--", path])
-        return depended(done.stdout.decode(errors="replace"))
+        return needs_of(done.stdout.decode(errors="replace"))
+
+    def fits(self, version: str, need: Need) -> bool:
+        """dpkg(1) compares versions."""
+        argv = ["dpkg", "--compare-versions", version, need.relation, need.version]
+        return not need.relation or run(argv).returncode == 0
 
     def manifest(self, directories: Iterable[str]) -> Manifest:
         """Plain files only; links and devices are none of our business."""

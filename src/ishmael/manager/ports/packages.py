@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from ishmael.words.versions import Need
+
 Manifest = Mapping[str, Sequence[Any]]
 """Files of directories: path -> [size in bytes, SHA-256, permission bits]."""
 
@@ -24,8 +26,12 @@ class Packages(Protocol):
         """Where the file of this package in this version is kept, or None."""
         ...
 
-    def needs(self, path: str) -> tuple[str, ...]:
-        """What a kept package depends on, by name."""
+    def needs(self, path: str) -> tuple[tuple[Need, ...], ...]:
+        """What a kept package depends on: of each group of alternatives one."""
+        ...
+
+    def fits(self, version: str, need: Need) -> bool:
+        """Whether a version of the needed package is one that will do."""
         ...
 
     def manifest(self, directories: Iterable[str]) -> Manifest:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,8 @@ from ishmael.web.manager import Problem, Who
 
 if TYPE_CHECKING:
     from ishmael.web.app import Web
+
+_KEY = re.compile(r"[0-9a-f]{32}")
 
 
 async def mark(web: Web, who: Who, wish: Mapping[str, Any]) -> str:
@@ -25,6 +29,17 @@ async def mark(web: Web, who: Who, wish: Mapping[str, Any]) -> str:
     status = await web.manager.get(who, "/status")
     shown = [status.get("node"), status.get("role"), wish["work"], wish["arguments"]]
     return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def key() -> str:
+    """Stands in a form beside what will be done: a button that is pressed twice makes one job."""
+    return secrets.token_hex(16)
+
+
+def key_of(fields: Mapping[str, str]) -> str:
+    """The key that came back with the agreement; empty when it is none of ours."""
+    found = fields.get("once", "")
+    return found if _KEY.fullmatch(found) else ""
 
 
 def objection(fields: Mapping[str, str], mark: str, *agreements: str) -> Problem | None:

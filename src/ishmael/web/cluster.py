@@ -296,7 +296,7 @@ def _add_forms(app: FastAPI, web: Web) -> None:
             mark = await agreed.mark(web, who, wish)
             objection = agreed.objection(fields, mark, "do")
             if fields.get("action") == "do" and objection is None:
-                job = await web.manager.post(who, "/jobs", wish)
+                job = await web.manager.post(who, "/jobs", wish, agreed.key_of(fields))
                 # The job of a failover stays on this node, which is not at the cluster IP any more: the overview shows the move.
                 return RedirectResponse("/" if wanted.work == "failover" else f"/jobs/{job['id']}", 303)
             plan = await web.manager.post(who, "/jobs", {**wish, "dry_run": True})
@@ -305,7 +305,7 @@ def _add_forms(app: FastAPI, web: Web) -> None:
             more = {"findings": found, "problem": None if found else problem}
             return await _form_page(web, request, wanted, who, fields, **more)
         found = by_field(plan["findings"], names)
-        shown = {"plan": agreeable(plan), "mark": mark, "findings": found, "problem": objection}
+        shown = {"plan": agreeable(plan), "mark": mark, "once": agreed.key(), "findings": found, "problem": objection}
         return await _form_page(web, request, wanted, who, fields, **shown)
 
 

@@ -80,13 +80,20 @@ class Manager:
         """
         return _read(await self.raw(who, "GET", path, params=parameters))
 
-    async def post(self, who: Who, path: str, body: Mapping[str, Any]) -> Any:
+    async def post(self, who: Who, path: str, body: Mapping[str, Any], key: str = "") -> Any:
         """Ask for something to be done.
+
+        Args:
+            who: asks.
+            path: of the resource.
+            body: what is to be done.
+            key: one key makes one job, however often it is sent.
 
         Raises:
             Problem: as the manager says.
         """
-        return _read(await self.raw(who, "POST", path, json=body, timeout=_CHECK_LIMIT_S))
+        headers = {"idempotency-key": key} if key else {}
+        return _read(await self.raw(who, "POST", path, json=body, headers=headers, timeout=_CHECK_LIMIT_S))
 
     async def put(self, who: Who, path: str, body: Mapping[str, Any]) -> Any:
         """Change something.

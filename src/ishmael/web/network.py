@@ -65,14 +65,15 @@ def add_to(app: FastAPI, web: Web) -> None:
             mark = await agreed.mark(web, who, wish)
             objection = agreed.objection(fields, mark, "do")
             if fields.get("action") == "do" and objection is None:
-                await web.manager.post(who, "/jobs", wish)
+                await web.manager.post(who, "/jobs", wish, agreed.key_of(fields))
                 return RedirectResponse("/network", 303)
             plan = await web.manager.post(who, "/jobs", {**wish, "dry_run": True})
         except Problem as problem:
             found = by_field(problem.findings, names)
             return await page(request, values=fields, findings=found, problem=None if found else problem)
         found = by_field(plan["findings"], names)
-        return await page(request, values=fields, findings=found, plan=agreeable(plan), mark=mark, problem=objection)
+        shown: dict[str, Any] = {"plan": agreeable(plan), "mark": mark, "once": agreed.key(), "problem": objection}
+        return await page(request, values=fields, findings=found, **shown)
 
 
 def proposed(seen: Mapping[str, Any]) -> dict[str, str]:

@@ -24,7 +24,7 @@ _BEAT = b"event: beat\ndata: 1\n\n"
 _LOOK = b"\n\nevent: status\ndata: null\n\n"
 _ENDED = b"\n\nevent: ended\ndata: 1\n\n"
 _METHODS = ["GET", "POST", "PUT", "DELETE"]
-_PASSED = ("content-type",)
+_PASSED = ("content-type", "idempotency-key")
 
 
 def _problem(status: int, code: str, detail: str, hint: str = "") -> JSONResponse:

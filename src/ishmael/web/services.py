@@ -53,14 +53,15 @@ def add_to(app: FastAPI, web: Web) -> None:
             mark = await agreed.mark(web, who, wish)
             objection = agreed.objection(fields, mark, "do", "collect")
             if fields.get("action") in ("do", "collect") and objection is None:
-                job = await web.manager.post(who, "/jobs", {**wish, "pending": fields["action"] == "collect"})
+                wish["pending"] = fields["action"] == "collect"
+                job = await web.manager.post(who, "/jobs", wish, agreed.key_of(fields))
                 return RedirectResponse("/jobs" if fields["action"] == "collect" else f"/jobs/{job['id']}", 303)
             plan = await web.manager.post(who, "/jobs", {**wish, "dry_run": True})
         except Problem as problem:
             found = by_field(problem.findings, _names(service))
             return await form_page(request, name, findings=found, problem=None if found else problem, **kept)
         found = by_field(plan["findings"], _names(service))
-        kept |= {"plan": agreeable(plan), "mark": mark, "findings": found, "problem": objection}
+        kept |= {"plan": agreeable(plan), "mark": mark, "once": agreed.key(), "findings": found, "problem": objection}
         return await form_page(request, name, **kept)
 
 

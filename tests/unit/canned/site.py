@@ -83,6 +83,7 @@ class CannedManager(Manager):
         self.down = False
         self.answers = dict(ANSWERS)
         self.asked: list[tuple[str, str, Any]] = []
+        self.keys: list[str] = []
         self.told: list[bytes] = []
 
     async def raw(self, who: Who, method: str, path: str, **options: Any) -> httpx.Response:
@@ -91,6 +92,7 @@ class CannedManager(Manager):
             return await super().raw(who, method, path, **options)
         if method != "GET":
             self.asked.append((method, path, options.get("json")))
+            self.keys += [value for name, value in options.get("headers", {}).items() if name == "idempotency-key"]
             return httpx.Response(202, content=json.dumps({"id": 7, "plan": [], "findings": [], "facts": {}}))
         if path not in self.answers:
             return httpx.Response(404, content=json.dumps({"code": "none", "detail": "There is none."}))

@@ -133,3 +133,31 @@ def test_a_role_is_changed_in_two_clicks(site: Site) -> None:
     )
     assert site.send("/users", action="role-viewer", name="anna").status_code == 303
     assert site.manager.asked == [("POST", "/users/anna/role", {"role": "viewer"})]
+
+
+@pytest.mark.parametrize(("path", "fields", "_name"), FORMS)
+def test_a_button_that_is_pressed_twice_makes_one_job(
+    site: Site, path: str, fields: dict[str, str], _name: str
+) -> None:
+    """Both are sent with the key of the page that was shown; the next page has another one."""
+    page = site.send(path, action="look", **fields).text
+    (mark,) = re.findall(r'name="checked" value="(\w+)"', page)
+    (key,) = re.findall(r'name="once" value="([0-9a-f]{32})"', page)
+    for _ in range(2):
+        assert site.send(path, action="do", checked=mark, once=key, **fields).status_code == 303
+    assert site.manager.keys == [key, key]
+    assert f'value="{key}"' not in site.send(path, action="look", **fields).text
+
+
+def test_a_key_that_is_none_of_ours_is_not_passed_on(site: Site) -> None:
+    """It stands in a header."""
+    mark = _mark(site, "/cluster/reset", {})
+    assert site.send("/cluster/reset", action="do", checked=mark, once="x\r\nX-User: root").status_code == 303
+    assert site.manager.keys == []
+
+
+def test_a_programs_key_is_passed_on(site: Site) -> None:
+    """The manager knows it, so it must get there through the web process as well."""
+    headers = {"X-CSRF-Token": site.csrf, "Idempotency-Key": "abc"}
+    assert site.ask("POST", "/api/v1/jobs", headers=headers, json={"work": "reset"}).status_code == 202
+    assert site.manager.keys == ["abc"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import subprocess
 from collections.abc import Iterator
@@ -189,19 +190,46 @@ def test_update_the_way_of_the_guide(updating: Lab) -> None:
     assert _status(slave)["cluster_ip"] == plan.CLUSTER_IP
 
 
+# What the program leaves where it wrote for a service: its own notes, and what lay there before.
+_SERVED = """
+mkdir -p /var/lib/ishmael/salvage/find-1 /etc/chrony && echo data >/var/lib/ishmael/salvage/find-1/x
+echo ours >/etc/chrony/ishmael-a.conf; echo ours >/etc/chrony/ishmael-b.conf; echo by-hand >/etc/chrony/ishmael-c.conf
+cat >/var/lib/ishmael/services.json <<END
+{"ntp": {"files": {"/etc/chrony/ishmael-a.conf": "$1", "/etc/chrony/ishmael-b.conf": "$1", "/etc/chrony/ishmael-c.conf": "$1"}}}
+END
+echo '{"/etc/chrony/ishmael-b.conf": ["YmVmb3JlCg==", 384]}' >/var/lib/ishmael/services-before.json
+"""
+
+
 def test_purge_leaves_no_node_behind(updating: Lab) -> None:
-    """Purged in the middle of a cluster, a slave rests Corosync and shuts the door; the master serves on."""
+    """Purged in the middle of a cluster, a slave is the machine it was, its database takes writes; the master serves on."""
     cluster = updating.cluster
     master = cluster.master()
     assert master is not None
     slave = next(node for node in cluster.nodes if node is not master)
-    assert _apt(slave, "purge", "ishmael").returncode == 0
+    slave.say(["sh", "-c", "systemctl stop ishmael-manager"])
+    slave.say(["sh", "-c", _SERVED, "sh", hashlib.sha256(b"ours\n").hexdigest()])
+    done = _apt(slave, "purge", "ishmael")
+    assert done.returncode == 0, done.stderr
+    assert "not all that the cluster changed" not in done.stdout + done.stderr, done.stdout
     assert slave.exec(["systemctl", "is-active", "corosync"]).stdout.strip() == "inactive"
     assert "ishmael-cluster" not in slave.say(["cat", "/root/.ssh/authorized_keys"])
     left = slave.say(
-        ["sh", "-c", "ls -d /etc/ishmael /var/lib/ishmael /usr/lib/ishmael /etc/apt/apt.conf.d/60ishmael || true"]
+        ["sh", "-c", "ls -d /etc/ishmael /var/lib/ishmael/* /usr/lib/ishmael /etc/apt/apt.conf.d/60ishmael || true"]
     )
-    assert left == ""
+    assert left.split() == ["/var/lib/ishmael/salvage"] and "stays in /var/lib/ishmael/salvage" in done.stdout
+    assert slave.say(["cat", "/var/lib/ishmael/salvage/find-1/x"]) == "data\n"
+    served = slave.say(["sh", "-c", "cd /etc/chrony && for f in ishmael-*.conf; do stat -c '%n %a' $f; cat $f; done"])
+    assert served.split() == ["ishmael-b.conf", "600", "before", "ishmael-c.conf", "644", "by-hand"]
     assert _status(master)["holds_cluster_ip"] is True
+    # The database is its own again: it takes writes, waits for nobody, and starts at boot.
+    ours = slave.say(
+        ["sh", "-c", "grep -rl ishmael /etc/postgresql || true; ls /var/lib/postgresql/*/*/standby.signal || true"]
+    )
+    assert ours == ""
+    write = "su postgres -c \"psql -Atc 'CREATE TABLE own(a int); INSERT INTO own VALUES (7); TABLE own'\""
+    assert "7" in slave.say(["sh", "-c", write]).split()
+    assert slave.say(["sh", "-c", "cat /etc/postgresql/*/*/start.conf"]).strip() == "auto"
+    assert slave.say(["systemctl", "is-active", "asterisk"]).strip() == "active"
     # Alone it is an ordinary machine: nothing is locked, and apt works.
     assert _apt(slave, "install", "/root/pbx-tiny_2.0_all.deb", "/root/libpbx-tiny_7_all.deb").returncode == 0

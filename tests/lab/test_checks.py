@@ -241,10 +241,11 @@ def _a_controller_that_reports_a_dead_unit_notifies_or_moves(well: Lab) -> None:
     try:
         told = (Seen("F3", "master", ("warning", "critical"), "DEGRADED"),)
         assert wait_until(lambda: not _fits(well, told, names), 90, 1), _fits(well, told, names)
+        assert wait_until(lambda: "DEGRADED" in _mails(post, before), _MAIL_TIMEOUT_S, 0.5)
         _sh(master, "echo INOPERABLE >/root/unit-state")
+        # check_raid calls both critical: it is no other state, and no other mail.
         dead = (Seen("F3", "master", ("critical",), "INOPERABLE"),)
         assert wait_until(lambda: not _fits(well, dead, names), 90, 1), _fits(well, dead, names)
-        assert wait_until(lambda: "INOPERABLE" in _mails(post, before), _MAIL_TIMEOUT_S, 0.5)
         assert _two(well)[0].plan == master.plan
         _sh(master, "echo OK >/root/unit-state")
         good = (Seen("F3", "master", ("ok",)),)

@@ -63,6 +63,8 @@ def test_after_a_power_cut_of_both_one_comes_back_alone(complete: Lab, returns: 
 
 
 def _kinds(node: Node) -> set[str]:
+    if node.init_pid is None:
+        return set()
     done = node.exec(["ishmael", "events", "--limit", "20", "--json"])
     return {event["kind"] for event in json.loads(done.stdout)["events"]} if done.returncode == 0 else set()
 

@@ -25,6 +25,7 @@ LAG_S_MAX = 60.0
 _SOURCE = "files"
 _EXPIRES_MS = 6000
 _SAY_S = 1.0
+_AWAY = "its files are compared when it is back"
 _LOOK_S = 0.25
 _UNHEARD_S = 10.0
 _TROUBLE_S = 5.0
@@ -93,8 +94,8 @@ class FilesFollow:
             now = self._looking.situation()
             if now.serves:
                 self._become_master(now)
-                if now.sends and now.profile is not None and now.profile.files:
-                    self._send(now, stop)
+                if now.profile is not None and now.profile.files:
+                    self._serve(now, stop)
             elif now.takes:
                 self._took = True
                 self._receiver.turn(now)
@@ -120,6 +121,13 @@ class FilesFollow:
                 self._receiver.stop(now.profile, master=False)
 
     # Sending
+
+    def _serve(self, now: Situation, stop: threading.Event) -> None:
+        if now.sends:
+            self._send(now, stop)
+        elif now.whole and now.peer_role is None and time.monotonic() >= self._said_at_s + _SAY_S:
+            self._said_at_s = time.monotonic()
+            self._object(_AWAY)
 
     def _send(self, now: Situation, stop: threading.Event) -> None:
         assert now.peer is not None and now.profile is not None
@@ -167,7 +175,8 @@ class FilesFollow:
         if now_s < self._said_at_s + _SAY_S or self._sender is None:
             return
         self._said_at_s = now_s
-        reason = objection(self._sender.report())
+        # Said as long as it is away, so that it is not taken for fit in the moment of its return, before files are compared.
+        reason = _AWAY if self._away else objection(self._sender.report())
         if reason or self._objected:
             self._object(reason)
 

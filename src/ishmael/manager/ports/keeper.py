@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
-RECENT_S = 1.0
-"""Recent enough for a watch that looks again soon. Each question wakes the keeper, and its processor finds nothing in its caches."""
+RECENT_S = 0.5
+"""Recent enough for a watch that looks again soon."""
 
 
 class Keeper(Protocol):

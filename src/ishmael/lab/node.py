@@ -259,6 +259,10 @@ class Node:
                 "unit-failed", f"Units of {self.plan.name} failed: {units}.", f"ishmael lab shell {self.plan.name}"
             )
 
+    def stand_still(self) -> None:
+        """No process of it runs from now on: without power none sees its own links go."""
+        cgroups.freeze(self.cgroup, frozen=True)
+
     def power_cut(self) -> None:
         """Lose the power: what was not synced is gone, every process dies, both links lose their carrier."""
         pid = self.init_pid
@@ -266,6 +270,7 @@ class Node:
             raise RequestRefused("node-off", f"{self.plan.name} is off already.")
         disk = os.open(f"/proc/{pid}/root/var", os.O_RDONLY)
         try:
+            self.stand_still()
             network.cut(self.plan)
             fcntl.ioctl(disk, EXT4_IOC_SHUTDOWN, struct.pack("=I", SHUTDOWN_NOLOGFLUSH))
             cgroups.kill(self.cgroup)

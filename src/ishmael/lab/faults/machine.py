@@ -36,6 +36,8 @@ def power_on(node: Node) -> None:
 
 def cut_both(node: Node) -> None:
     """Take the power from both nodes at once."""
+    for each in (node, wires.peer_of(node)):
+        each.stand_still()
     with ThreadPoolExecutor(2) as both:
         list(both.map(Node.power_cut, (node, wires.peer_of(node))))
 

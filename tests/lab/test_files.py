@@ -198,8 +198,13 @@ def test_after_a_power_cut_everything_is_on_the_new_master_and_the_direction_tur
         _sh(master, f"echo alone > {VOICE}/alone.txt; sync")
         faults.inject(complete.plan, faults.named("power-cut"), master)
         complete.cluster.wait_role(slave, "master")
-        (call,) = phones.order({"do": "call", "phone": "101", "to": "102"})
-        assert call["answered"], call
+
+        def answered() -> bool:
+            (call,) = phones.order({"do": "call", "phone": "101", "to": "102"})
+            return bool(call["answered"])
+
+        # The role comes before the services are open.
+        _until(answered)
         phones.order({"do": "hangup", "phone": "101"})
     assert (there / VOICE.lstrip("/") / "last.wav").read_bytes() == b"please call back" * 2000
     _until((there / f"{SPOOL}/outgoing/later.call".lstrip("/")).exists)

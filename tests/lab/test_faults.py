@@ -55,7 +55,7 @@ def test_after_a_power_cut_of_both_one_comes_back_alone(complete: Lab, returns: 
         node.power_cut()
     try:
         lonely.boot()
-        assert wait_until(lambda: "nobody-serves" in _kinds(lonely), 30, 0.5)
+        assert wait_until(lambda: "nobody-serves" in _kinds(lonely), 60, 0.5)
         cluster.wait_role(lonely, "master", 60)
     finally:
         trial.restore(complete.plan)

@@ -9,6 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from ishmael.lab.tools import wait_until
 from tests.web.conftest import PASSWORD, Lab, Visitor
 
 NODE1, NODE2, CLUSTER = "10.77.0.11", "10.77.0.12", "10.77.0.10"
@@ -221,7 +222,8 @@ def test_re_add(lab: Lab, page: Page) -> None:
     page.goto(f"https://{CLUSTER}/cluster/re-add")
     expect(page.get_by_label("Host name of the slave")).to_have_value("node1")
     _do(page, "Re-add the slave")
-    assert lab.status("node2")["state"] == "complete"
+    # Fit at once, and once more when its files have been compared.
+    assert wait_until(lambda: lab.status("node2")["state"] == "complete", 20, 0.5)
 
 
 def test_a_power_cut_with_the_page_open(lab: Lab, page: Page) -> None:

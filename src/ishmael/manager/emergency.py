@@ -23,7 +23,7 @@ from ishmael.manager.jobs.model import JobState, error_mapping, standing
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.ports.keeper import Keeper
 from ishmael.manager.works import machine
-from ishmael.manager.works.base import Step
+from ishmael.manager.works.base import LooseNotes, Step
 from ishmael.manager.works.reset import FORGET_BEFORE, Reset
 from ishmael.words import places
 from ishmael.words.errors import HostFault, IshmaelError, RequestRefused, refusal
@@ -33,25 +33,6 @@ MANAGER_UNIT = "ishmael-manager.service"
 OVERRIDDEN = ("slave-left-behind", "master-alive")
 """What an emergency goes on in spite of: the other node is lost, whatever it looks like from here."""
 _USAGE, _BUG = 2, 70
-
-
-class _Notes:
-    """Notes of a reset that no journal keeps."""
-
-    def __init__(self) -> None:
-        self._values: dict[str, Any] = {}
-
-    def get(self, key: str) -> Any:
-        return self._values.get(key)
-
-    def put(self, key: str, value: Any) -> None:
-        self._values[key] = value
-
-    def cancelled(self) -> bool:
-        return False
-
-    def count(self, done: int, total: int, unit: str = "bytes") -> None:
-        """No step of a reset is counted."""
 
 
 class ReplaceableKeeper:
@@ -136,7 +117,7 @@ class Emergency:
     ) -> None:
         self._keeper = ReplaceableKeeper(hands)
         self._hands, self._lock, self._tell = replace(hands, keeper=cast(Keeper, self._keeper)), lock, tell
-        self._work = Reset(self._hands, {"take_cluster_ip": take_cluster_ip}, _Notes())
+        self._work = Reset(self._hands, {"take_cluster_ip": take_cluster_ip}, LooseNotes())
 
     def check(self) -> None:
         """Look; touch nothing.

@@ -8,27 +8,8 @@ from typing import Any
 
 from ishmael.manager.jobs.journal import Journal
 from ishmael.manager.jobs.model import CANCEL, JOB_SCHEMA, Job, JobState, standing
-from ishmael.manager.works.base import Work, WorkFactory, undoes, wants_settled
+from ishmael.manager.works.base import LooseNotes, Work, WorkFactory, undoes, wants_settled
 from ishmael.words.errors import Finding, RequestRefused, refusal
-
-
-class _LooseNotes:
-    """Notes of a job that is only planned: forgotten with it."""
-
-    def __init__(self) -> None:
-        self._values: dict[str, Any] = {}
-
-    def get(self, key: str) -> Any:
-        return self._values.get(key)
-
-    def put(self, key: str, value: Any) -> None:
-        self._values[key] = value
-
-    def cancelled(self) -> bool:
-        return False
-
-    def count(self, done: int, total: int, unit: str = "bytes") -> None:
-        """Nothing is done, so nothing is counted."""
 
 
 class Queue:
@@ -47,7 +28,7 @@ class Queue:
             raise RequestRefused(
                 "no-such-work", f"There is no work {name[:64]!r}.", f"One of: {', '.join(sorted(self._works))}."
             )
-        return self._works[name](arguments, _LooseNotes())
+        return self._works[name](arguments, LooseNotes())
 
     def _check(self, work: Work) -> list[Finding]:
         findings = work.check()

@@ -55,6 +55,28 @@ class Notes(Protocol):
         ...
 
 
+class LooseNotes:
+    """Notes that no journal keeps: of a job that is only planned, or of a reset in an emergency."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, Any] = {}
+
+    def get(self, key: str) -> Any:
+        """What was put there."""
+        return self._values.get(key)
+
+    def put(self, key: str, value: Any) -> None:
+        """Keep it until the end."""
+        self._values[key] = value
+
+    def cancelled(self) -> bool:
+        """Nobody can cancel it."""
+        return False
+
+    def count(self, done: int, total: int, unit: str = "bytes") -> None:
+        """Nobody looks at it."""
+
+
 class Work(Protocol):
     """One kind of job, made for one set of arguments."""
 

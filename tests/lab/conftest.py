@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
+from ishmael.lab import trial
 from ishmael.lab.cluster import Cluster
+from ishmael.lab.node import Node
 from ishmael.lab.plan import LabPlan
-from ishmael.lab.tools import wait_until
 
 ISHMAEL = Path(sys.executable).with_name("ishmael")
 COMMAND_TIMEOUT_S = 300
-RETURN_TIMEOUT_S = 60
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Lab:
 
     def sh(self, node: str, script: str) -> str:
         """A shell script in a node, which must succeed; returns its output."""
-        done = self.run("exec", node, "--timeout", "60", "--", "sh", "-c", script)
+        done = Node(self.plan, self.plan.node(node)).exec(["sh", "-c", script])
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
 
@@ -146,22 +146,5 @@ def lab() -> Iterator[Lab]:
 @pytest.fixture
 def complete(lab: Lab) -> Lab:
     """The shared lab with a complete cluster, whatever the test before has done to it."""
-    lab.json("heal")
-    cluster = lab.cluster
-    for node in lab.json("status")["nodes"]:
-        if not node["init_pid"]:
-            lab.json("reboot", node["name"])
-
-    def settled() -> bool:
-        return cluster.is_complete() or _has_standby(cluster)
-
-    wait_until(settled, RETURN_TIMEOUT_S, 0.2)
-    if not cluster.is_complete():
-        cluster.re_add_standby()
-    cluster.wait_complete()
+    trial.restore(lab.plan)
     return lab
-
-
-def _has_standby(cluster: Cluster) -> bool:
-    roles = {(cluster.status(node) or {}).get("role") for node in cluster.nodes}
-    return roles == {"master", "standby"}

@@ -67,13 +67,13 @@ class Cluster:
                 return node
         return None
 
-    def told_since(self, begun: datetime) -> list[str]:
-        """Kinds of the events of both nodes since a moment, as the master lists them."""
+    def events_since(self, begun: datetime) -> list[dict[str, Any]]:
+        """The events of both nodes since a moment, as the master lists them."""
         master = self.master()
         if master is None:
             return []
         events = json.loads(master.say(["ishmael", "events", "--limit", "200", "--json"]))["events"]
-        return sorted({str(event["kind"]) for event in events if datetime.fromisoformat(event["at"]) >= begun})
+        return [dict(event) for event in events if datetime.fromisoformat(event["at"]) >= begun]
 
     def is_complete(self) -> bool:
         """A master says that the cluster is complete and a failover is possible."""

@@ -157,7 +157,7 @@ def jobs(
     lab_name: LabName = DEFAULT_NAME,
     as_json: Json = False,
 ) -> None:
-    """Cut add-slave and re-add in each of their steps: the manager is killed, or either node loses its power.
+    """Cut add-slave and re-add in each of their steps: the manager is killed, a node loses its power, or an admin cancels.
 
     Each job must end done, or undone with both nodes as before; and the cluster must become complete. Exit code 5 when
     one did not.

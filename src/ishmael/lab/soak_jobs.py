@@ -1,8 +1,8 @@
 """``script/soak jobs``: a work that joins a node is cut in each of its steps, and has to end as if it had not been.
 
-The manager stands still (SIGSTOP) at the step, so that the cut falls into it: SIGKILL of the manager, or a power cut of
-either node. Then either the job goes on to its end, or it is undone: both nodes are as before, and the same command does
-it at the second try.
+The manager stands still (SIGSTOP) at the step, so that the cut falls into it: SIGKILL of the manager, a power cut of
+either node, or the admin who cancels. Then either the job goes on to its end, or it is undone: both nodes are as before,
+and the same command does it at the second try.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ishmael.lab.tools import wait_until
 from ishmael.words.errors import HostFault
 
 WORKS = ("add-slave", "re-add")
-KILL, CUT_MASTER, CUT_SLAVE = CUTS = ("kill-manager", "power-cut-master", "power-cut-slave")
+KILL, CUT_MASTER, CUT_SLAVE, CANCEL = CUTS = ("kill-manager", "power-cut-master", "power-cut-slave", "cancel")
 _MANAGER = "ishmael-manager.service"
 _REACHED_TIMEOUT_S = 90.0
 _ENDED_TIMEOUT_S = 240.0
@@ -120,7 +120,7 @@ def steps_of(lab: LabPlan, work: str) -> list[str]:
 def cases(steps: dict[str, list[str]], cuts: Sequence[str]) -> Iterator[Case]:
     """Every step of every work, cut in each way: first one kill and one power cut of either node a step, then the rest."""
     rows = [(work, number) for work, names in steps.items() for number in range(1, len(names) + 1)]
-    for of_odd, of_even in ((KILL, KILL), (CUT_MASTER, CUT_SLAVE), (CUT_SLAVE, CUT_MASTER)):
+    for of_odd, of_even in ((KILL, KILL), (CUT_MASTER, CUT_SLAVE), (CUT_SLAVE, CUT_MASTER), (CANCEL, CANCEL)):
         for work, number in rows:
             cut = of_odd if number % 2 else of_even
             if cut in cuts:
@@ -228,7 +228,11 @@ def _cut_and_wait(case: Case, seen: Seen, master: Node, slave: Node) -> None:
                 master.power_cut()
             elif case.cut == CUT_SLAVE:
                 slave.power_cut()
-                master.say(["systemctl", "kill", "--kill-whom=main", "--signal=SIGCONT", _MANAGER])
+                _go_on(master)
+            elif case.cut == CANCEL:
+                _go_on(master)
+                # Refused where a job cannot be taken back, or has ended.
+                master.exec(["ishmael", "jobs", "cancel", str(job)], timeout_s=30)
             _await_end(case, seen, job, master, slave)
             seen.ended_s = round(time.monotonic() - begun_s, 1)
             if case.cut != CUT_MASTER:
@@ -236,6 +240,11 @@ def _cut_and_wait(case: Case, seen: Seen, master: Node, slave: Node) -> None:
         finally:
             asked.kill()
             asked.wait()
+
+
+def _go_on(node: Node) -> None:
+    """Let a manager that stands still go on."""
+    node.exec(["systemctl", "kill", "--kill-whom=main", "--signal=SIGCONT", _MANAGER])
 
 
 class _Trap:
@@ -262,7 +271,7 @@ class _Trap:
         self._process.wait()
         if self._node.init_pid is not None:
             # A run that was broken off leaves no manager behind that stands still.
-            self._node.exec(["systemctl", "kill", "--kill-whom=main", "--signal=SIGCONT", _MANAGER])
+            _go_on(self._node)
 
     def await_cut(self) -> int:
         """Wait until it has happened; the number of the job."""

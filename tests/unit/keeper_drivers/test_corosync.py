@@ -45,6 +45,11 @@ def first(events: list[dict[str, Any]], kind: str) -> dict[str, Any]:
     return next(one for one in events if one["kind"] == kind)
 
 
+def sent(puppet: Puppet, text: str) -> None:
+    """Send a message. While the group's membership settles Corosync may say that it shall be tried again."""
+    until(lambda: bool(puppet.ask("send", text)["sent"]), 5)
+
+
 def texts(events: list[dict[str, Any]]) -> list[tuple[int, str]]:
     """Sender and text of the messages, in order."""
     return [(one["sender"], one["payload"]) for one in events if one["kind"] == "message"]
@@ -65,8 +70,8 @@ def test_two_keepers_form_a_view_and_hear_messages_in_one_order(pair: tuple[Node
     one, two = joined(pair[0]), joined(pair[1])
     both_seen(one, two)
     for number in range(5):
-        assert one.ask("send", f"one {number}")["sent"]
-        assert two.ask("send", f"two {number}")["sent"]
+        sent(one, f"one {number}")
+        sent(two, f"two {number}")
     orders = [texts(puppet.ask("follow", 300)) for puppet in (one, two)]
     assert orders[0] == orders[1]
     assert len(orders[0]) == 10

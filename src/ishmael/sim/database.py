@@ -69,6 +69,7 @@ class Database:
         self.of = {number: History() for number in nodes}
         self.acknowledged: dict[int, int] = {}
         self.stalled_ms = 0.0
+        self.stalls_since_ms: dict[int, float] = {}
         self._timelines = 0
         self._streams_since_ms = -1.0
         self.on_alone: Callable[[Node], None] = lambda _node: None
@@ -158,7 +159,12 @@ class Database:
         self._agenda.after(_STEP_MS, self._step)
         for number, node in self._nodes.items():
             if self.of[number].writing and node.machine.runs and not self.of[number].crashed:
+                before = sum(self.acknowledged.values())
                 self._write(number, node)
+                if sum(self.acknowledged.values()) == before:
+                    self.stalls_since_ms.setdefault(number, self._agenda.now_ms)
+                    continue
+            self.stalls_since_ms.pop(number, None)
 
     def _write(self, number: int, node: Node) -> None:
         mine = self.of[number]

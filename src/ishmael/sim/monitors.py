@@ -18,6 +18,8 @@ DUAL_MS = 100
 _TIMER_LATE_MS = 60
 # Asked who holds the cluster IP all the while, a slave has met every other holder by then.
 _STRANGER_MS = 1000.0
+# From the last grant to the first commit alone: the wait, a fact that is late, the record on disk.
+_UNSTALLED_MS = 500.0
 _UNASKED = ("3a", "3b", "3d", "8")
 
 
@@ -48,6 +50,7 @@ class Monitors:
         self.timeless: dict[int, bool] = {}
         self._idle_since_ms: dict[int, float] = {}
         self._cut_off_ms: dict[int, float] = {}
+        self._stalls_since_ms: dict[int, float] = {}
 
     # --- told by the world ------------------------------------------------------------------------------------------
 
@@ -204,6 +207,7 @@ class Monitors:
         now_ms = self.world.agenda.now_ms
         able = {node.id for node in self.could_serve()}
         self._look_at_cut_off()
+        self._look_at_commits()
         if self.world.holders() or not able:
             self._idle_since_ms.clear()
             return
@@ -228,6 +232,22 @@ class Monitors:
             since_ms = max(self._cut_off_ms.setdefault(node.id, now_ms), self._resumed_ms.get(node.id, 0.0))
             if now_ms - since_ms > times.isolation_ms + times.pause_ms + 2 * times.tick_ms:
                 self.fail(f"{node.name} is cut off and holds the address for {now_ms - since_ms:.0f} ms")
+
+    def _look_at_commits(self) -> None:
+        """Commits of a master that is well stall no longer than until the slave's fitness has ended for certain."""
+        now_ms, times = self.world.agenda.now_ms, self.world.times
+        for node in self.world.nodes.values():
+            keeper, since_ms = node.keeper, self.world.database.stalls_since_ms.get(node.id)
+            disk = node.machine.disk
+            well = keeper is not None and keeper.runs and node.machine.holds and not (disk.failing or disk.slow > 1)
+            if since_ms is None or not well:
+                self._stalls_since_ms.pop(node.id, None)
+                continue
+            from_ms = max(
+                self._stalls_since_ms.setdefault(node.id, now_ms), since_ms, self._resumed_ms.get(node.id, 0.0)
+            )
+            if now_ms - from_ms > times.alone_ms + _UNSTALLED_MS:
+                self.fail(f"commits on {node.name} stall for {now_ms - from_ms:.0f} ms")
 
     def masters(self) -> list[Node]:
         """Nodes that hold the cluster IP and whose keeper runs as master."""

@@ -149,6 +149,7 @@ MUTANTS: dict[str, Mutant] = {
             Strike("keeper-frozen", 2, (8, 60), (3600, 6000)),
         ),
     ),
+    "never-alone": Mutant("a master whose slave is lost waits for it for ever", rule="2e"),
     "no-conflict-drop": Mutant("a holder ignores the peer's announcements", rule="6a"),
     "no-step-down": Mutant(
         "a master ignores a higher epoch and the peer's announcements", rows=(("5a", _never), ("6a", _never))

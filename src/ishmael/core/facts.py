@@ -273,6 +273,12 @@ def slave_in_order(s: State) -> bool:
     return slave_stands(s) and s.in_step and not s.objection
 
 
+def disk_fails(s: State) -> bool:
+    """The record could not be written, or has not been for twice as long as that may take (rule 10)."""
+    slow = s.saving is not None and s.now_ms - s.saving.since_ms > 2 * s.config.times.save_ms
+    return slow or s.save_failed_ms >= 0
+
+
 def stalled(s: State) -> bool:
     """Replication has not been in step for ``STALL_MS``. Until then commits merely wait, and the slave still has all."""
     return not s.in_step and s.now_ms - max(s.in_step_ms, s.role_since_ms) > STALL_MS

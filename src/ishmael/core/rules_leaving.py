@@ -93,9 +93,7 @@ def hand_over_network(s: State, out: Outbox) -> None:
 
 def disk_lost(s: State) -> bool:
     """Rule 10: the record cannot be written, and the slave can serve."""
-    slow = s.saving is not None and s.now_ms - s.saving.since_ms > 2 * s.config.times.save_ms
-    failing = slow or s.save_failed_ms >= 0
-    return failing and facts.grants(s) and facts.slave_in_order(s) and not facts.held(s) and not _refused_lately(s)
+    return facts.disk_fails(s) and facts.grants(s) and facts.slave_in_order(s) and not facts.held(s) and not _refused_lately(s)
 
 
 def hand_over_disk(s: State, out: Outbox) -> None:

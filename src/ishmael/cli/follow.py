@@ -29,6 +29,7 @@ class Wish:
         dry_run: only say what would be done and what stands against it.
         override: codes of findings to go on in spite of.
         as_json: print the final job object, nothing else.
+        pending: only collect it, to be applied later.
     """
 
     work: str
@@ -37,6 +38,7 @@ class Wish:
     dry_run: bool
     override: tuple[str, ...]
     as_json: bool
+    pending: bool = False
 
     def body(self, *, dry_run: bool) -> dict[str, Any]:
         """The request body of ``POST /jobs``."""
@@ -53,14 +55,56 @@ def do(wish: Wish, api: Api | None = None) -> int:
     api = api or Api()
     if wish.dry_run:
         return _dry_run(wish, api)
+    if wish.pending:
+        return _collect(wish, api)
     if not wish.yes:
         if not (sys.stdin.isatty() and sys.stderr.isatty()) or wish.as_json:
             print("ishmael: Nobody is there to be asked whether to go on.", file=sys.stderr)
             print("  hint: Add --yes, or look first with --dry-run.", file=sys.stderr)
             return NEEDS_ANSWER_EXIT
         wish = _ask_back(wish, api)
-    job = _follow(api, api.post("/jobs", wish.body(dry_run=False)), quiet=wish.as_json)
+    return _end(_follow(api, api.post("/jobs", wish.body(dry_run=False)), quiet=wish.as_json), wish.as_json)
+
+
+def follow(jobs: Sequence[Mapping[str, Any]], api: Api, *, as_json: bool) -> int:
+    """Follow jobs that were queued, one after the other, each to its end.
+
+    Args:
+        jobs: as the manager answered.
+        api: to ask.
+        as_json: print one document with all of them, nothing else.
+
+    Returns:
+        The exit code of the first that did not end well, or 0.
+    """
+    codes, ended = [0], []
+    for job in jobs:
+        last = _follow(api, dict(job), quiet=as_json)
+        ended.append(last)
+        if last["state"] == "done" and not as_json:
+            show.job_result(last)
+        elif last["state"] != "done":
+            show.complain(error := _failure(last))
+            codes.append(error.exit_code)
+    if as_json:
+        show.print_json({"schema": 1, "jobs": ended})
+    return next((code for code in codes if code), 0)
+
+
+def _collect(wish: Wish, api: Api) -> int:
+    plan = api.post("/jobs", wish.body(dry_run=True))
+    job = api.post("/jobs", {**wish.body(dry_run=False), "pending": True})
     if wish.as_json:
+        show.print_json(job)
+        return 0
+    print(plan["facts"].get("diff", ""), end="")
+    number = job["id"]
+    print(f"Nothing is changed yet. Apply it: ishmael jobs apply {number}; drop it: ishmael jobs drop {number}")
+    return 0
+
+
+def _end(job: Mapping[str, Any], as_json: bool) -> int:
+    if as_json:
         # What a job hands out (a key, a rung) stands beside what it is, for whoever reads it by name.
         show.print_json({**job["result"], **job})
         if job["state"] != "done":
@@ -73,10 +117,12 @@ def do(wish: Wish, api: Api | None = None) -> int:
     return 0
 
 
-def _failure(job: Mapping[str, Any]) -> Exception:
+def _failure(job: Mapping[str, Any]) -> IshmaelError:
     if job.get("undone"):
         print(f"ishmael: undone: {', '.join(job['undone'])}", file=sys.stderr)
-    return error_from(job["error"])
+    # A job that somebody dropped before its turn has no error.
+    dropped = {"whose": "request", "code": "job-ended", "message": f"Job {job['id']} was dropped by somebody."}
+    return error_from(job["error"] or dropped)
 
 
 def _standing(rows: Sequence[Mapping[str, Any]], override: Sequence[str]) -> list[Mapping[str, Any]]:
@@ -107,7 +153,11 @@ def _show_plan(plan: Mapping[str, Any]) -> None:
     for number, name in enumerate(plan["plan"], 1):
         out.print(f"  {number}/{plan['steps']} {name}")
     for name, value in plan["facts"].items():
-        out.print(f"  {name.replace('_', ' ')}: {value}")
+        # What a file holds is no markup: [mail.example.org] is a host.
+        if name == "diff":
+            print(value, end="")
+        else:
+            out.print(f"  {name.replace('_', ' ')}: {value}", markup=False)
     if plan["findings"]:
         show.findings(plan["findings"])
 

@@ -11,11 +11,13 @@ import typer
 
 from ishmael.cli import show
 from ishmael.cli.client import Api, ManagerDown, ask_keeper
+from ishmael.cli.follow import follow
 from ishmael.words import places
 from ishmael.words.errors import IshmaelError
 from ishmael.words.settings import settings_from_toml
 from ishmael.words.status import status_object
 
+_JOBS_MAX = 1000
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
 
@@ -83,7 +85,8 @@ def jobs(
 ) -> None:
     """List the jobs, newest first; show one; apply or drop pending changes; cancel one that runs.
 
-    `ishmael jobs ID` shows one with all it says. `apply` without numbers applies all that is pending.
+    `ishmael jobs ID` shows one with all it says, of a pending change the difference it would make. `apply` and `drop`
+    without numbers mean all that is pending.
     """
     action, numbers = _action(words or [])
     if action == "list":
@@ -97,15 +100,29 @@ def jobs(
         _show_job(numbers, as_json)
         return
     if action == "apply":
-        changed = Api().post("/jobs/apply", {"ids": numbers} if numbers else {})["jobs"]
-    else:
-        changed = [Api().delete(f"/jobs/{number}") for number in numbers]
+        _apply(numbers, as_json)
+        return
+    api = Api()
+    if action == "drop" and not numbers:
+        numbers = [job["id"] for job in api.get("/jobs", limit=_JOBS_MAX)["jobs"] if job["state"] == "pending"]
+    changed = [api.delete(f"/jobs/{number}") for number in numbers]
     if as_json:
         show.print_json({"schema": 1, "jobs": changed})
     elif changed:
         show.jobs(changed)
     else:
         print("Nothing is pending.")
+
+
+def _apply(numbers: list[int], as_json: bool) -> None:
+    api = Api()
+    queued = api.post("/jobs/apply", {"ids": numbers} if numbers else {})["jobs"]
+    if not queued and not as_json:
+        print("Nothing is pending.")
+        return
+    code = follow(queued, api, as_json=as_json)
+    if code:
+        raise typer.Exit(code)
 
 
 def _action(words: list[str]) -> tuple[str, list[int]]:
@@ -115,7 +132,7 @@ def _action(words: list[str]) -> tuple[str, list[int]]:
         raise typer.BadParameter(f"{action!r} is none of: show, apply, drop, cancel")
     if not all(word.isdigit() for word in rest):
         raise typer.BadParameter("the jobs are named by their numbers")
-    if not rest and action not in ("list", "apply"):
+    if not rest and action not in ("list", "apply", "drop"):
         raise typer.BadParameter(f"{action} wants the number of a job")
     return action, [int(word) for word in rest]
 
@@ -123,13 +140,21 @@ def _action(words: list[str]) -> tuple[str, list[int]]:
 def _show_job(numbers: list[int], as_json: bool) -> None:
     for number in numbers:
         job = Api().get(f"/jobs/{number}")
+        # A pending change is looked at as things are now.
+        plan = _plan(job) if job["state"] == "pending" else {"facts": {}, "findings": job["findings"]}
         if as_json:
-            show.print_json(job)
+            show.print_json({**job, "facts": plan["facts"]} if job["state"] == "pending" else job)
             continue
         show.jobs([job])
         show.job_result(job)
-        if job["findings"]:
-            show.findings(job["findings"])
+        print(plan["facts"].get("diff", ""), end="")
+        if plan["findings"]:
+            show.findings(plan["findings"])
+
+
+def _plan(job: dict[str, Any]) -> dict[str, Any]:
+    wish = {name: job[name] for name in ("work", "arguments", "override")}
+    return dict(Api().post("/jobs", {**wish, "dry_run": True}))
 
 
 def version(as_json: AsJson = False) -> None:

@@ -22,9 +22,10 @@ Override = Annotated[
 
 
 def _do(
-    work: str, arguments: dict[str, Any], *, yes: bool, dry_run: bool, override: list[str] | None, as_json: bool
-) -> None:
-    code = do(Wish(work, arguments, yes, dry_run, tuple(override or ()), as_json))
+    work: str, arguments: dict[str, Any], *,
+    yes: bool, dry_run: bool, override: list[str] | None, as_json: bool, pending: bool = False,
+) -> None:  # fmt: skip
+    code = do(Wish(work, arguments, yes, dry_run, tuple(override or ()), as_json, pending))
     if code:
         raise typer.Exit(code)
 

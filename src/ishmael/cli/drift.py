@@ -1,4 +1,4 @@
-"""``ishmael drift``: locked files of this node that were changed outside the product."""
+"""``ishmael drift``: locked files of this node, and files of services, that were changed outside the product."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ishmael.cli.client import Api
 
 Where = Annotated[str, typer.Argument(metavar="PATH", help="A path out of `ishmael drift list`.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
-app = typer.Typer(help="Locked files of this node that were changed outside Ishmael.", no_args_is_help=True)
+app = typer.Typer(help="Files of this node that were changed outside Ishmael.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -46,11 +46,13 @@ def _shown(found: dict[str, Any], as_json: bool) -> None:
     if as_json:
         show.print_json(found)
         return
-    if not found["changes"]:
+    if not found["changes"] and not found["services"]:
         print("Nothing was changed outside Ishmael.")
     for each in found["changes"]:
         ways = [way for way, there in (("take-over", each["take_over"]), ("put-back", each["put_back"])) if there]
         print(f"{each['what']:8} {each['path']}  (ishmael drift {' | '.join(ways)})")
+    for each in found["services"]:
+        print(f"changed  {each['path']}  (ishmael services take-over | put-back {each['service']})")
 
 
 def add_to(parent: typer.Typer) -> None:

@@ -16,6 +16,9 @@ Pairs = Annotated[list[str], typer.Argument(metavar="SETTING=VALUE...", help="Wh
 PasswordFile = Annotated[
     Path | None, typer.Option("--password-file", help="File of this node with the new password, and nothing else.")
 ]
+Pending = Annotated[
+    bool, typer.Option("--pending", help="Only save it and show the difference; `ishmael jobs apply` applies it.")
+]
 app = typer.Typer(
     help="Services for the telephones: DNS and DHCP, time, e-mail, fax. Changed on the master.", no_args_is_help=True
 )
@@ -33,7 +36,7 @@ def list_services(as_json: AsJson = False) -> None:
         if each["trouble"]:
             print(f"      {each['trouble']}")
         for path in each["changed_by_hand"]:
-            print(f"      changed by hand: {path}  (put back: ishmael services put-back {each['name']})")
+            print(f"      changed by hand: {path}  (ishmael services take-over | put-back {each['name']})")
 
 
 @app.command("show")
@@ -48,6 +51,18 @@ def show_service(name: Name, as_json: AsJson = False) -> None:
         value = found["settings"][each["name"]]
         print(f"  {each['name']} = {', '.join(value) if isinstance(value, list) else value}")
         print(f"      {each['what']}")
+    for each in found["own_lines"]:
+        print(f"lines of your own in {each['path']} (drop them: ishmael services put-back --own-lines {name})")
+        print(each["difference"], end="")
+    for each in found["by_hand"]:
+        print(f"changed by hand: {each['path']}{_ways(name, each)}")
+        print(each["difference"], end="")
+
+
+def _ways(name: str, each: dict[str, Any]) -> str:
+    if each["take_over"]:
+        return f" (ishmael services take-over | put-back {name})"
+    return f" (ishmael services put-back {name}; it cannot be taken over: {each['against']})"
 
 
 @app.command("diff")
@@ -65,18 +80,32 @@ def diff_service(name: Name, pairs: Pairs, password_file: PasswordFile = None, a
 
 @app.command("set")
 def set_service(
-    name: Name, pairs: Pairs, *, password_file: PasswordFile = None,
+    name: Name, pairs: Pairs, *, password_file: PasswordFile = None, pending: Pending = False,
     yes: Yes = False, dry_run: DryRun = False, override: Override = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Change settings of one service: checked by the service itself, undone when it does not come up."""
-    arguments = _arguments(name, pairs, password_file)
+    given = _arguments(name, pairs, password_file)
+    _do("apply-service", given, yes=yes, dry_run=dry_run, override=override, as_json=as_json, pending=pending)
+
+
+@app.command("take-over")
+def take_over(
+    name: Name, yes: Yes = False, dry_run: DryRun = False, override: Override = None, as_json: AsJson = False
+) -> None:
+    """Mean the files of one service as they were changed by hand; both nodes get these lines, and keep them."""
+    arguments = {**_arguments(name, [], None), "own_lines": "take-over"}
     _do("apply-service", arguments, yes=yes, dry_run=dry_run, override=override, as_json=as_json)
 
 
 @app.command("put-back")
-def put_back(name: Name, yes: Yes = False, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+def put_back(
+    name: Name, yes: Yes = False, dry_run: DryRun = False, as_json: AsJson = False,
+    own_lines: Annotated[
+        bool, typer.Option("--own-lines", help="Also without the lines that were taken over before; on both nodes.")
+    ] = False,
+) -> None:  # fmt: skip
     """Write the files of one service anew, over what was changed by hand."""
-    arguments = _arguments(name, [], None)
+    arguments = {**_arguments(name, [], None), "own_lines": "drop" if own_lines else None}
     _do("apply-service", arguments, yes=yes, dry_run=dry_run, override=["changed-by-hand"], as_json=as_json)
 
 

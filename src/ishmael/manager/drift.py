@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ishmael.manager.appliance.kept import all_changed_by_hand
 from ishmael.manager.ports.hands import Hands
 from ishmael.words import places
 from ishmael.words.errors import HostFault, IshmaelError, RequestRefused
@@ -68,7 +69,7 @@ class Drift:
 
     def __init__(self, hands: Hands, lock: Lock, now_s: Callable[[], float] = time.monotonic) -> None:
         self._hands, self._lock, self._now_s = hands, lock, now_s
-        self._seen: tuple[float, list[Change]] | None = None
+        self._seen: tuple[float, list[Change], dict[str, str]] | None = None
 
     # --- what the product does --------------------------------------------------------------------------------------
 
@@ -111,15 +112,26 @@ class Drift:
     # --- what the admin sees and does -------------------------------------------------------------------------------
 
     def changes(self) -> list[Change]:
-        """What was changed outside the product; looked up at most every five seconds."""
+        """Locked files that were changed outside the product; looked up at most every five seconds."""
+        return self._look()[1]
+
+    def of_services(self) -> dict[str, str]:
+        """Files of services that were, each with the service's name; as seldom."""
+        return self._look()[2]
+
+    def _look(self) -> tuple[float, list[Change], dict[str, str]]:
         now_s = self._now_s()
         if self._seen is None or now_s - self._seen[0] >= _KEPT_S:
-            self._seen = (now_s, self._now())
-        return self._seen[1]
+            # While the product works, what it changes is no drift.
+            working = self._notes().get("open") is not None
+            changed = {} if working else all_changed_by_hand(self._hands)
+            self._seen = (now_s, self._now(), {path: each.about.name for path, each in changed.items()})
+        return self._seen
 
     def names(self) -> list[str]:
-        """Paths of what was changed, with how."""
-        return [each.path if each.what == "changed" else f"{each.path} ({each.what})" for each in self.changes()]
+        """Paths of what was changed, with how; of locked files, and of services."""
+        found = [each.path if each.what == "changed" else f"{each.path} ({each.what})" for each in self.changes()]
+        return [*found, *self.of_services()]
 
     def difference(self, path: str) -> str:
         """From what was left to what is there, as a unified diff.

@@ -131,7 +131,7 @@ def serve(api_socket: str, jobs: str) -> None:
     checks.add_to(app, hands, cluster, mailer)
     data.add_to(app, hands, salvage, files.settle)
     audit.add_to(app, hands.keeper)
-    drift_routes.add_to(app, drift)
+    drift_routes.add_to(app, drift, hands)
     app.add_middleware(OnlyKnownCallers)
     door = listen(api_socket)
     config = uvicorn.Config(

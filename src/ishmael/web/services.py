@@ -20,26 +20,20 @@ if TYPE_CHECKING:
 def add_to(app: FastAPI, web: Web) -> None:
     """Add the routes."""
 
-    async def form_page(request: Request, name: str, status: int = 200, **more: Any) -> Response:
-        service = await web.manager.get(web.who(request), f"/services/{segment(name)}")
-        values = more.pop("values", None) or shown(service) | tried_again(service, more.pop("pairs", ()))
-        given: dict[str, Any] = {"plan": None, "findings": {}, "problem": None, "password_file": "", **more}
-        return await web.page(request, "service.html", status, service=service, values=values, **given)
-
     @app.get("/services")
     async def listed(request: Request) -> Response:
         found = await web.manager.get(web.who(request), "/services")
         return await web.page(request, "services.html", services=found["services"])
 
     async def again(request: Request, fields: Mapping[str, str], name: str) -> Response:
-        return await form_page(request, name, values=fields, password_file=fields.get("password_file", ""))
+        return await _form_page(web, request, name, values=fields, password_file=fields.get("password_file", ""))
 
     web.forms.add("/services/{name}", again)
 
     @app.get("/services/{name}")
     async def form(request: Request, name: str, job: str = "") -> Response:
         tried = await failed_job(web, web.who(request), job, "apply-service")
-        return await form_page(request, name, pairs=tried.get("set", ()) if tried.get("service") == name else ())
+        return await _form_page(web, request, name, pairs=tried.get("set", ()) if tried.get("service") == name else ())
 
     @app.post("/services/{name}")
     async def sent(request: Request, name: str) -> Response:
@@ -59,14 +53,71 @@ def add_to(app: FastAPI, web: Web) -> None:
             plan = await web.manager.post(who, "/jobs", {**wish, "dry_run": True})
         except Problem as problem:
             found = by_field(problem.findings, _names(service))
-            return await form_page(request, name, findings=found, problem=None if found else problem, **kept)
+            return await _form_page(web, request, name, findings=found, problem=None if found else problem, **kept)
         found = by_field(plan["findings"], _names(service))
         kept |= {"plan": agreeable(plan), "mark": mark, "once": agreed.key(), "findings": found, "problem": objection}
-        return await form_page(request, name, **kept)
+        return await _form_page(web, request, name, **kept)
+
+    _add_by_hand(app, web)
+
+
+async def _form_page(web: Web, request: Request, name: str, status: int = 200, **more: Any) -> Response:
+    service = await web.manager.get(web.who(request), f"/services/{segment(name)}")
+    values = more.pop("values", None) or shown(service) | tried_again(service, more.pop("pairs", ()))
+    given: dict[str, Any] = {"plan": None, "findings": {}, "problem": None, "password_file": "", **more}
+    hand = {"hand_mark": await agreed.mark(web, web.who(request), seen_by_hand(service)), "hand_once": agreed.key()}
+    return await web.page(request, "service.html", status, service=service, values=values, **hand, **given)
+
+
+def _add_by_hand(app: FastAPI, web: Web) -> None:
+    @app.get("/services/{name}/by-hand")
+    async def buttons(request: Request, name: str) -> Response:
+        # Where a sign-in leads back to after a session that ended.
+        web.who(request)
+        return RedirectResponse(f"/services/{segment(name)}", 303)
+
+    @app.post("/services/{name}/by-hand")
+    async def by_hand(request: Request, name: str) -> Response:
+        fields = await web.form(request)
+        who = web.who(request)
+        service = await web.manager.get(who, f"/services/{segment(name)}")
+        wish = hand_wish(service, fields.get("action", ""))
+        mark = await agreed.mark(web, who, seen_by_hand(service))
+        problem = agreed.objection(fields, mark, "take-over", "put-back", "drop")
+        findings: dict[str, Any] = {}
+        if wish is None:
+            problem = Problem(
+                422, "nothing-chosen", "Nothing was done: no button of this page was pressed.", "Press one."
+            )
+        if wish is not None and problem is None:
+            try:
+                job = await web.manager.post(who, "/jobs", wish, agreed.key_of(fields))
+                return RedirectResponse(f"/jobs/{job['id']}", 303)
+            except Problem as refused:
+                findings = by_field(refused.findings, ())
+                problem = None if findings else refused
+        return await _form_page(web, request, name, 422, findings=findings, problem=problem)
 
 
 def _names(service: Mapping[str, Any]) -> set[str]:
     return {field["name"] for field in service["fields"]} | {"password_file"}
+
+
+def seen_by_hand(service: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page shows of changes by hand: what is agreed to holds for them alone."""
+    shown = {name: service.get(name) for name in ("name", "by_hand", "own_lines")}
+    return {"work": "apply-service", "arguments": shown}
+
+
+def hand_wish(service: Mapping[str, Any], action: str) -> dict[str, Any] | None:
+    """The job of a button about changes by hand; None when it is none of them."""
+    given: dict[str, dict[str, Any]] = {
+        "take-over": {"own_lines": "take-over"}, "put-back": {}, "drop": {"own_lines": "drop"},
+    }  # fmt: skip
+    if action not in given:
+        return None
+    arguments = {"service": service["name"], "set": [], **given[action]}
+    return {"work": "apply-service", "arguments": arguments, "override": ["changed-by-hand"]}
 
 
 def shown(service: Mapping[str, Any]) -> dict[str, str]:

@@ -26,7 +26,7 @@ NICS = [
 ]  # fmt: skip
 NTP = {
     "name": "ntp", "title": "Time", "package": "chrony", "installed": True, "password_set": False, "trouble": "",
-    "changed_by_hand": [], "units": {"chrony.service": True}, "runs_on": "both",
+    "changed_by_hand": [], "by_hand": [], "own_lines": [], "units": {"chrony.service": True}, "runs_on": "both",
     "fields": [
         {"name": "enabled", "default": False, "what": "the service runs"},
         {"name": "stratum", "default": 10, "what": "told to telephones"},
@@ -65,6 +65,8 @@ ANSWERS: dict[str, Any] = {
                                                 "sender": "", "to": "", "language": "en", "ca_file": ""}},
     "/mail": {"sent_at": None, "waiting": 0, "error": ""},
     "/users": {"users": [{"name": "anna", "role": "admin", "since": ""}], "tokens": []},
+    "/drift": {"changes": [], "services": []},
+    "/drift/difference": {"difference": "-old\n+new\n"},
     "/salvage": {"finds": [], "unreached": ""},
     "/salvage/x1": {"id": "x1", "node": "pbx1", "why": "It was here alone.", "at": "", "kind": "rows", "count": 1,
                     "size_bytes": 1, "names": []},
@@ -156,6 +158,6 @@ class Site:
         async with httpx.AsyncClient(transport=transport, base_url="https://pbx", cookies=cookies) as client:
             return await client.request(method, path, **options)
 
-    def send(self, path: str, **fields: str) -> httpx.Response:
+    def send(self, path: str, /, **fields: str) -> httpx.Response:
         """A form of ours."""
         return self.ask("POST", path, data={"csrf": self.csrf, **fields})

@@ -87,7 +87,7 @@ def _whole_app(where: Path, reached: set[str]) -> FastAPI:
     checks.add_to(app, hands, cluster, _SilentMailer(hands, known, events))
     data.add_to(app, hands, Salvage("node1", str(where / "salvage")), lambda _wait_s: {})
     audit.add_to(app, hands.keeper)
-    drift.add_to(app, Drift(hands, nullcontext))
+    drift.add_to(app, Drift(hands, nullcontext), hands)
     return app
 
 

@@ -14,7 +14,9 @@ import uvicorn
 
 from ishmael.cli import client, looking, main
 from ishmael.manager.accounts import AccountsBook
+from ishmael.manager.api import drift, services
 from ishmael.manager.api.app import make_app
+from ishmael.manager.drift import Drift
 from ishmael.manager.jobs.journal import Journal
 from ishmael.manager.jobs.queue import Queue
 from ishmael.manager.jobs.runner import Runner
@@ -54,6 +56,8 @@ class Served:
         app = make_app(
             Queue(self.journal, works), self.journal, Look(hands, SomeEvents()), "0.1.0", AccountsBook(hands.files)
         )
+        services.add_to(app, hands)
+        drift.add_to(app, Drift(hands, nullcontext), hands)
         self.path = str(where / "api.sock")
         self.door = listen(self.path)
         config = uvicorn.Config(app, log_level="error", lifespan="off", ws="none", timeout_graceful_shutdown=1)

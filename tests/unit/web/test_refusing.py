@@ -79,11 +79,13 @@ def test_files_are_named_with_their_version(site: Site) -> None:
 
 @pytest.mark.parametrize(
     "path", ["/cluster/reset", "/cluster/setup-master", "/services/ntp", "/network", "/notifications", "/status", "/cluster",
-             "/status/pbx1/N1", "/users", "/salvage/x1", "/jobs", "/jobs/7"]
+             "/status/pbx1/N1", "/users", "/salvage/x1", "/jobs", "/jobs/7", "/drift"]
 )  # fmt: skip
 def test_who_may_only_look_sees_no_button(site: Site, path: str) -> None:
     """Nothing to press on any page but to sign out and to change the language; fields cannot be changed, and it is said why."""
     site.sign_in("bert")
+    changed = {"path": "/etc/hostname", "what": "changed", "take_over": True, "put_back": True}
+    site.manager.answers["/drift"] = {"changes": [changed], "services": []}
     waiting = {"id": 8, "work": "reset", "arguments": {}, "override": [], "state": "pending", "created_at": ""}
     site.manager.answers["/jobs"] = {"jobs": [waiting]}
     page = site.ask("GET", path)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Path
 from pydantic import BaseModel, ConfigDict, Field
 
-from ishmael.manager.appliance import kept
+from ishmael.manager.appliance import by_hand, kept
 from ishmael.manager.appliance.shape import Service
 from ishmael.manager.ports.hands import Hands
 from ishmael.words import places
@@ -82,6 +82,8 @@ def seen(hands: Hands, service: Service) -> dict[str, Any]:
         "password_set": bool(kept.secret(hands, service)),
         "units": {unit: hands.services.active(unit) for unit in about.units},
         "changed_by_hand": kept.changed_by_hand(hands, service),
+        "by_hand": [each.to_mapping() for each in by_hand.by_hand(hands, service)],
+        "own_lines": by_hand.lines_of_own(hands, service),
         "trouble": kept.notes(hands).get(about.name, {}).get("trouble", ""),
         "fields": [
             {"name": f.name, "what": f.what, "default": f.default, "least": f.least, "most": f.most}

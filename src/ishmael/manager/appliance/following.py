@@ -66,8 +66,7 @@ class ServicesFollow:
         if not noted.get("files") and hands.files.read(kept.settings_path(service)) is None:
             return False
         try:
-            values = kept.settings(hands, service)
-            files = placing.wanted(service, values, kept.place(hands), kept.secret(hands, service))
+            files = placing.meant(hands, service)
         except IshmaelError as error:
             self._trouble(service, error.message)
             return False
@@ -76,7 +75,7 @@ class ServicesFollow:
     def _bring(self, service: Service) -> None:
         hands = self._hands
         values = kept.settings(hands, service)
-        files = placing.wanted(service, values, kept.place(hands), kept.secret(hands, service))
+        files = placing.meant(hands, service)
         found = placing.objections(hands, service, files)
         if found:
             self._trouble(service, found[0].message)
@@ -94,7 +93,8 @@ class ServicesFollow:
         kept.note(self._hands, service, trouble=said, refused=self._mark(service))
 
     def _mark(self, service: Service) -> str:
-        return kept.digest(self._hands.files.read(kept.settings_path(service)))
+        paths = (kept.settings_path(service), kept.own_path(service))
+        return kept.digest(b"\0".join(self._hands.files.read(path) or b"" for path in paths))
 
     def _profile_lacks(self) -> bytes | None:
         """The profile as it should be, when it is not."""

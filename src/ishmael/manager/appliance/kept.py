@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
+from ishmael.manager.appliance import own
 from ishmael.manager.appliance.dns import Dns
 from ishmael.manager.appliance.fax import Fax
 from ishmael.manager.appliance.mail import Mail
@@ -19,7 +20,7 @@ from ishmael.manager.appliance.ntp import Ntp
 from ishmael.manager.appliance.shape import File, Place, Service, Values, defaults, read
 from ishmael.manager.ports.hands import Hands
 from ishmael.words import places
-from ishmael.words.errors import IshmaelError, RequestRefused
+from ishmael.words.errors import HostFault, IshmaelError, RequestRefused
 from ishmael.words.settings import settings_from_toml
 
 SERVICES: Mapping[str, Service] = {each.about.name: each for each in (Dns(), Ntp(), Mail(), Fax())}
@@ -48,6 +49,25 @@ def settings_path(service: Service) -> str:
 def secret_path(service: Service) -> str:
     """Where its password lies, for root alone."""
     return f"{places.SERVICES}/{service.about.name}.password"
+
+
+def own_path(service: Service) -> str:
+    """Where the lines lie that were taken over from changes by hand."""
+    return f"{places.SERVICES}/{service.about.name}.own.json"
+
+
+def own_lines(hands: Hands, service: Service) -> dict[str, tuple[own.Hunk, ...]]:
+    """Lines of the admin's own in its files, by path.
+
+    Raises:
+        RequestRefused: they are there, but not what Ishmael writes.
+    """
+    raw = hands.files.read(own_path(service))
+    try:
+        return own.from_json(raw) if raw is not None else {}
+    except ValueError as error:
+        message = f"{own_path(service)} cannot be read: {error}."
+        raise RequestRefused("service-settings-unreadable", message, "Remove it, and set it anew.") from error
 
 
 def settings(hands: Hands, service: Service) -> dict[str, Any]:
@@ -147,7 +167,20 @@ def digest(data: bytes | None) -> str:
 def changed_by_hand(hands: Hands, service: Service) -> list[str]:
     """Files that are not as this node wrote them."""
     written = notes(hands).get(service.about.name, {}).get("files", {})
-    return [path for path, seen in written.items() if digest(hands.files.read(path)) != seen]
+    return [path for path, seen in written.items() if digest(here(hands, path)) != seen]
+
+
+def here(hands: Hands, path: str) -> bytes | None:
+    """A file as it is; None also when something else lies at its place."""
+    try:
+        return hands.files.read(path)
+    except HostFault:
+        return None
+
+
+def all_changed_by_hand(hands: Hands) -> dict[str, Service]:
+    """Files of all services that are not as this node wrote them, each with its service."""
+    return {path: service for service in SERVICES.values() for path in changed_by_hand(hands, service)}
 
 
 def pack(files: Mapping[str, tuple[bytes | None, int]]) -> bytes:
@@ -166,16 +199,26 @@ def difference(hands: Hands, files: Mapping[str, File], gone: list[str]) -> str:
     parts = []
     for path in [*files, *gone]:
         old, new = hands.files.read(path), files[path].data if path in files else None
-        if old == new:
-            continue
-        if (path in files and files[path].mode & 0o077 == 0) or path.endswith((".password", "_sasl")):
-            parts.append(f"{path}: changed (not shown: it holds a password)\n")
-            continue
-        before, after = ((x or b"").decode(errors="replace").splitlines(keepends=True) for x in (old, new))
-        parts.append(
-            "".join(difflib.unified_diff(before, after, path if old else "/dev/null", path if new else "/dev/null"))
-        )
+        parts.append(unified(path, old, new, secret=is_secret(path, files.get(path))))
     return "".join(parts)
+
+
+def is_secret(path: str, file: File | None) -> bool:
+    """Its content is for root alone."""
+    return (file is not None and file.mode & 0o077 == 0) or path.endswith((".password", "_sasl"))
+
+
+def unified(path: str, old: bytes | None, new: bytes | None, *, secret: bool) -> str:
+    """From one content of a file to another, None where there is no file; of a secret one only that it changes."""
+    if old == new:
+        return ""
+    if secret:
+        return f"{path}: changed (not shown: it holds a password)\n"
+    before, after = ((x or b"").decode(errors="replace").splitlines(keepends=True) for x in (old, new))
+    names = (path if old is not None else "/dev/null", path if new is not None else "/dev/null")
+    lines = difflib.unified_diff(before, after, *names)
+    # A last line without an end would run into what follows.
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
 
 # The profile: services that run with the master's role

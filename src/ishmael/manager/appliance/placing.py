@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from ishmael.manager.appliance import kept
+from ishmael.manager.appliance import kept, own
 from ishmael.manager.appliance.shape import File, Place, Service, Values
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.works.base import wait_until
@@ -17,9 +18,22 @@ _STEADY_S = 0.3
 SERVING = (Role.MASTER, Role.TAKING, Role.HANDING)
 
 
-def wanted(service: Service, values: Values, place: Place, secret: str) -> dict[str, File]:
-    """Its files; none when it is switched off."""
-    return service.files(values, place, secret) if values["enabled"] else {}
+def wanted(service: Service, values: Values, place: Place, secret: str, lines: own.Own) -> dict[str, File]:
+    """Its files, with the lines of the admin's own; none when it is switched off."""
+    if not values["enabled"]:
+        return {}
+    made = service.files(values, place, secret)
+    return {path: replace(f, data=own.applied(f.data, lines.get(path, ()))) for path, f in made.items()}
+
+
+def meant(hands: Hands, service: Service) -> dict[str, File]:
+    """Its files as settings and own lines say now.
+
+    Raises:
+        RequestRefused: the settings cannot be read, or there is no network to serve.
+    """
+    values, secret = kept.settings(hands, service), kept.secret(hands, service)
+    return wanted(service, values, kept.place(hands), secret, kept.own_lines(hands, service))
 
 
 def objections(hands: Hands, service: Service, files: Mapping[str, File]) -> list[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ishmael.manager.appliance import kept, placing
+from ishmael.manager.appliance import by_hand, kept, own, placing
 from ishmael.manager.appliance.shape import File, Service, read
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.works import machine
@@ -14,6 +14,8 @@ from ishmael.words import places
 from ishmael.words.errors import Finding, IshmaelError, RequestRefused
 
 _SERVING = placing.SERVING
+KEEP, TAKE_OVER, DROP = "keep", "take-over", "drop"
+"""What becomes of lines of the admin's own: they stay as they are, or what was changed by hand is taken over, or all go."""
 
 
 class ApplyService:
@@ -21,7 +23,8 @@ class ApplyService:
 
     Args:
         hands: ports to look and act with.
-        raw: service; set, a list of NAME=VALUE; optional password_file, a file of this node with the new password.
+        raw: service; set, a list of NAME=VALUE; optional password_file, a file of this node with the new password, and
+            own_lines: ``keep``, ``take-over`` or ``drop``.
         notes: what the job remembers.
     """
 
@@ -32,6 +35,7 @@ class ApplyService:
         self._hands, self._notes = hands, notes
         name, self._set = given.text("service"), given.texts("set")
         self._password_file = given.text("password_file", "")
+        self._own_lines = given.text("own_lines", KEEP)
         given.close()
         self._service: Service = kept.named(name)
 
@@ -57,12 +61,9 @@ class ApplyService:
 
     def check(self) -> list[Finding]:
         """All findings; nothing is touched."""
-        role = machine.keeper_role(self._hands)
-        if self._hands.files.read(places.SETTINGS) is not None and role not in _SERVING:
-            message = (
-                f"This node is {role or 'not reached'}: services are changed on the master, and follow from there."
-            )
-            return [Finding("", "not-master", message, "Run it on the master; see `ishmael status`.")]
+        findings = self._not_here() + self._not_so()
+        if findings:
+            return findings
         values, findings = self._values()
         place = kept.place(self._hands)
         found = self._service.check(values, place)
@@ -71,18 +72,63 @@ class ApplyService:
         if findings:
             return findings
         try:
-            files = placing.wanted(self._service, values, place, self._secret())
+            secret = self._secret()
         except RequestRefused as error:
             return [Finding("password_file", error.code, error.message, error.hint)]
+        files = placing.wanted(self._service, values, place, secret, self._own(values))
         findings = placing.objections(self._hands, self._service, files) + self._login(values)
-        for path in kept.changed_by_hand(self._hands, self._service):
+        for path in kept.changed_by_hand(self._hands, self._service) if self._own_lines != TAKE_OVER else ():
             message = f"{path} was changed by hand; what is written there would be lost."
-            hint = "Look at `ishmael services diff`; go on to put back what the settings say."
+            hint = (
+                f"Take it over first (ishmael services take-over {self._service.about.name}); "
+                "or go on to put back what the settings say."
+            )
             findings.append(Finding("", "changed-by-hand", message, hint, overridable=True))
         return findings
 
+    def _not_here(self) -> list[Finding]:
+        """A slave's settings are the master's; only to put its files back is its own affair."""
+        role = machine.keeper_role(self._hands)
+        clustered = self._hands.files.read(places.SETTINGS) is not None
+        changes = bool(self._set or self._password_file or self._own_lines != KEEP)
+        if not clustered or role in _SERVING or not changes:
+            return []
+        message = f"This node is {role or 'not reached'}: services are changed on the master, and follow from there."
+        return [Finding("", "not-master", message, "Run it on the master; see `ishmael status`.")]
+
+    def _not_so(self) -> list[Finding]:
+        """What stands against that wish about lines of the admin's own."""
+        name, title = self._service.about.name, self._service.about.title
+        if self._own_lines not in (KEEP, TAKE_OVER, DROP):
+            message = f"own_lines is {self._own_lines[:64]!r}."
+            return [Finding("own_lines", "setting-invalid", message, f"One of: {KEEP}, {TAKE_OVER}, {DROP}.")]
+        if self._own_lines == DROP and not kept.own_lines(self._hands, self._service):
+            message = f"Nothing was taken over into the files of {title}."
+            return [Finding("own_lines", "no-own-lines", message, f"See: ishmael services show {name}")]
+        if self._own_lines != TAKE_OVER:
+            return []
+        changed = by_hand.by_hand(self._hands, self._service)
+        if not changed:
+            message = f"No file of {title} was changed by hand."
+            return [Finding("own_lines", "nothing-by-hand", message, "See: ishmael services list")]
+        hint = f"Put it back: ishmael services put-back {name}"
+        return [
+            Finding("own_lines", "not-to-be-taken", f"{each.path} cannot be taken over: {each.against}.", hint)
+            for each in changed if each.against
+        ]  # fmt: skip
+
+    def _own(self, values: Mapping[str, Any]) -> own.Own:
+        """Lines of the admin's own as they are meant from now on."""
+        noted = self._notes.get("own")
+        if noted is not None:
+            return own.from_json(noted)
+        if self._own_lines == TAKE_OVER:
+            return by_hand.taken_over(self._hands, self._service, values)
+        return {} if self._own_lines == DROP else kept.own_lines(self._hands, self._service)
+
     def _login(self, values: Mapping[str, Any]) -> list[Finding]:
-        if self._service.about.name != "mail" or not values["enabled"]:
+        changed = self._set or self._password_file
+        if self._service.about.name != "mail" or not values["enabled"] or not changed:
             return []
         login = (values["user"], self._secret() if values["user"] else "")
         trouble, said = self._hands.programs.login_trouble(
@@ -108,17 +154,22 @@ class ApplyService:
         except IshmaelError:
             return {}
         gone = placing.gone(self._hands, self._service, files)
-        return {"diff": kept.difference(self._hands, files, gone)}
+        diff = kept.difference(self._hands, files, gone)
+        if self._own_lines == TAKE_OVER:
+            # The files are as they are meant already: what is agreed to is how they differ from what was.
+            diff += "".join(each.difference for each in by_hand.by_hand(self._hands, self._service))
+        return {"diff": diff}
 
     # What is done
 
     def _all(self, values: Mapping[str, Any]) -> dict[str, File]:
         """Settings, password and the files made of them."""
         secret = self._secret()
-        own = {kept.settings_path(self._service): File(kept.to_toml(values))}
+        settings = {kept.settings_path(self._service): File(kept.to_toml(values))}
         if secret:
-            own[kept.secret_path(self._service)] = File(secret.encode() + b"\n", 0o600)
-        return own | placing.wanted(self._service, values, kept.place(self._hands), secret)
+            settings[kept.secret_path(self._service)] = File(secret.encode() + b"\n", 0o600)
+        wanted = placing.wanted(self._service, values, kept.place(self._hands), secret, self._own(values))
+        return settings | wanted
 
     def steps(self) -> Sequence[Step]:
         """The steps in their order."""
@@ -136,7 +187,8 @@ class ApplyService:
     def _keep(self) -> None:
         values, _ = self._values()
         self._notes.put("values", {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()})
-        paths = [*self._all(values), places.SERVICES_NOTES, places.SERVICES_BEFORE]
+        self._notes.put("own", own.to_json(self._own(values)).decode())
+        paths = [*self._all(values), kept.own_path(self._service), places.SERVICES_NOTES, places.SERVICES_BEFORE]
         paths += [
             p for p in kept.notes(self._hands).get(self._service.about.name, {}).get("files", {}) if p not in paths
         ]
@@ -157,11 +209,22 @@ class ApplyService:
         secret = self._secret()
         if secret and self._password_file:
             hands.files.write(kept.secret_path(self._service), secret.encode() + b"\n", 0o600)
-        hands.files.write(kept.settings_path(self._service), kept.to_toml(values), 0o644)
-        placing.put(hands, self._service, placing.wanted(self._service, values, kept.place(hands), secret))
+        settings, lines = kept.to_toml(values), self._own(values)
+        if hands.files.read(kept.settings_path(self._service)) != settings:
+            hands.files.write(kept.settings_path(self._service), settings, 0o644)
+        self._write_own(lines)
+        placing.put(hands, self._service, placing.wanted(self._service, values, kept.place(hands), secret, lines))
         kept.note(hands, self._service, trouble="", refused="")
         placing.switch(hands, self._service, values, changed=True)
         self._notes.put("placed", True)
+
+    def _write_own(self, lines: own.Own) -> None:
+        path, files = kept.own_path(self._service), self._hands.files
+        wanted = own.to_json(lines) if lines else None
+        if wanted is None:
+            files.remove(path)
+        elif files.read(path) != wanted:
+            files.write(path, wanted, 0o644)
 
     def _back(self) -> None:
         hands = self._hands

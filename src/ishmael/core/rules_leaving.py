@@ -93,7 +93,13 @@ def hand_over_network(s: State, out: Outbox) -> None:
 
 def disk_lost(s: State) -> bool:
     """Rule 10: the record cannot be written, and the slave can serve."""
-    return facts.disk_fails(s) and facts.grants(s) and facts.slave_in_order(s) and not facts.held(s) and not _refused_lately(s)
+    return (
+        facts.disk_fails(s)
+        and facts.grants(s)
+        and facts.slave_in_order(s)
+        and not facts.held(s)
+        and not _refused_lately(s)
+    )
 
 
 def hand_over_disk(s: State, out: Outbox) -> None:

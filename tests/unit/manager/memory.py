@@ -80,10 +80,18 @@ class MemorySurroundings:
     def __init__(self) -> None:
         self.broken: set[str] = set()
         self.up: int | None = 0
+        self.names: dict[str, str] = {}
+        self.time, self.said = True, "it was looked at"
+
+    def address_of(self, server: str, name: str) -> str | None:
+        return self.names.get(name)
+
+    def tells_time(self, server: str) -> bool:
+        return self.time
 
     def services(self) -> tuple[Service, ...]:
         items = ("dns", "clock", "mail", "fax")
-        return tuple(Service(item, item not in self.broken, "it was looked at") for item in items)
+        return tuple(Service(item, item not in self.broken, self.said) for item in items)
 
     def calls(self) -> int | None:
         return self.up

@@ -1,13 +1,12 @@
-"""Looking at the services beside the cluster: DNS (RFC 1035), the clock, SMTP (RFC 5321), HylaFAX, Asterisk's calls."""
+"""Looking at the services beside the cluster: name servers, the clock, SMTP (RFC 5321), HylaFAX, Asterisk's calls."""
 
 from __future__ import annotations
 
-import secrets
 import socket
-import struct
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from ishmael.manager.drivers import asking
 from ishmael.manager.drivers.programs import run, words_of
 from ishmael.manager.ports.surroundings import Service
 from ishmael.words.errors import HostFault
@@ -16,7 +15,7 @@ _LIMIT_S = 2.0
 _SERVERS_MAX = 3
 RESOLV_CONF = "/etc/resolv.conf"
 _HYLAFAX = ("/etc/hylafax/config", "/var/spool/hylafax/etc/config")
-_SMTP_PORT = 25
+_SMTP_PORT, _FAX_PORT = 25, 4559
 
 
 class SeenSurroundings:
@@ -26,6 +25,7 @@ class SeenSurroundings:
         resolv_conf: where the name servers stand (resolv.conf(5)).
         mail: host and port of the mail server of this machine.
         fax: files of which one is there when the fax server was set up.
+        fax_at: host and port of the fax server (hfaxd(8)) of this machine.
     """
 
     def __init__(
@@ -33,8 +33,9 @@ class SeenSurroundings:
         resolv_conf: str = RESOLV_CONF,
         mail: tuple[str, int] = ("127.0.0.1", _SMTP_PORT),
         fax: tuple[str, ...] = _HYLAFAX,
+        fax_at: tuple[str, int] = ("127.0.0.1", _FAX_PORT),
     ) -> None:
-        self._resolv_conf, self._mail_at, self._fax_files = resolv_conf, mail, fax
+        self._resolv_conf, self._mail_at, self._fax_files, self._fax_at = resolv_conf, mail, fax, fax_at
 
     def services(self) -> tuple[Service, ...]:
         """All four, side by side: none waits for another's silence."""
@@ -51,7 +52,7 @@ class SeenSurroundings:
         servers = [each[1] for each in words if len(each) > 1 and each[0] == "nameserver"][:_SERVERS_MAX]
         if not servers:
             return Service("dns", False, f"{self._resolv_conf} names no name server")
-        answering = next((server for server in servers if _answers_dns(server)), None)
+        answering = next((server for server in servers if asking.answers_dns(server)), None)
         said = f"none of {', '.join(servers)} answers" if answering is None else f"{answering} answers"
         return Service("dns", answering is not None, said)
 
@@ -91,7 +92,26 @@ class SeenSurroundings:
 
     def _fax(self) -> Service:
         found = next((path for path in self._fax_files if Path(path).exists()), None)
-        return Service("fax", found is not None, f"{found} is there" if found else "the fax server was never set up")
+        if found is None:
+            return Service("fax", False, "the fax server was never set up")
+        host, port = self._fax_at
+        try:
+            with socket.create_connection((host, port), timeout=_LIMIT_S) as wire, wire.makefile("rb") as lines:
+                wire.settimeout(_LIMIT_S)
+                greeting = lines.readline(1000)
+        except OSError as error:
+            why = error.strerror or error
+            return Service("fax", False, f"no fax server answers at {host} port {port} ({why})")
+        good = greeting.startswith((b"220", b"130"))
+        return Service("fax", good, "the fax server answers" if good else "what answers is no fax server")
+
+    def address_of(self, server: str, name: str) -> str | None:
+        """By one question over UDP."""
+        return asking.address_of(server, name)
+
+    def tells_time(self, server: str) -> bool:
+        """By one question over UDP."""
+        return asking.tells_time(server)
 
     def calls(self) -> int | None:
         """As ``core show channels count`` says."""
@@ -142,18 +162,3 @@ def read_answered(text: str) -> str:
         if len(parts) > 4 and parts[4] == "Up" and not parts[0].startswith("Local/"):
             return parts[0]
     return ""
-
-
-def _answers_dns(server: str) -> bool:
-    """Ask for the root's name servers; any answer with our number counts, for a server without the Internet answers too."""
-    number = secrets.token_bytes(2)
-    question = number + struct.pack(">HHHHH", 0x0100, 1, 0, 0, 0) + b"\0" + struct.pack(">HH", 2, 1)
-    family = socket.AF_INET6 if ":" in server else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as wire:
-            wire.settimeout(_LIMIT_S)
-            wire.connect((server, 53))
-            wire.send(question)
-            return wire.recv(4096)[:2] == number
-    except OSError:
-        return False

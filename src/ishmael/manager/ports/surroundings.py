@@ -28,6 +28,14 @@ class Surroundings(Protocol):
         """How each of the services is; takes a few seconds at most."""
         ...
 
+    def address_of(self, server: str, name: str) -> str | None:
+        """The IPv4 address that a name server tells for a name; None when it tells none."""
+        ...
+
+    def tells_time(self, server: str) -> bool:
+        """A time server answers there."""
+        ...
+
     def calls(self) -> int | None:
         """How many calls are up here, or None when Asterisk does not tell."""
         ...

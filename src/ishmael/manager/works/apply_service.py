@@ -7,6 +7,7 @@ from typing import Any
 
 from ishmael.manager.appliance import by_hand, kept, own, placing
 from ishmael.manager.appliance.shape import File, Service, read
+from ishmael.manager.appliance.smarthost import smarthost_trouble
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.works import machine
 from ishmael.manager.works.base import Arguments, Notes, Step
@@ -130,17 +131,9 @@ class ApplyService:
         changed = self._set or self._password_file
         if self._service.about.name != "mail" or not values["enabled"] or not changed:
             return []
-        login = (values["user"], self._secret() if values["user"] else "")
-        trouble, said = self._hands.programs.login_trouble(
-            values["smarthost"], values["port"], values["tls"], login, verify=values["verify"]
-        )
-        if not trouble:
+        field, message = smarthost_trouble(self._hands, values, self._secret() if values["user"] else "")
+        if not message:
             return []
-        field, message = {
-            "unknown": ("smarthost", f"There is no mail server {values['smarthost']}: {said}."),
-            "login": ("user", f"{values['smarthost']} refuses the login: {said}."),
-            "tls": ("tls", f"The line to {values['smarthost']} cannot be secured: {said}."),
-        }.get(trouble, ("smarthost", f"{values['smarthost']} does not answer at port {values['port']}: {said}."))
         hint = "Mail would wait until it works. Correct it, or go on in spite of it."
         return [Finding(field, "smarthost-fails", message, hint, overridable=True)]
 

@@ -15,7 +15,7 @@ from manager.world import World
 
 
 def test_a_slave_that_is_not_heard_is_objected_to_before_it_returns(tmp_path: Path, monkeypatch: Any) -> None:
-    """Else it would be fit for the moment between its return and the first look at its files."""
+    """Else it would be fit for the moment between its return, or its being re-added, and the first look at its files."""
     world = World()
     stage(world, "complete", tmp_path)
     machine = world.machines[0]
@@ -32,4 +32,4 @@ def test_a_slave_that_is_not_heard_is_objected_to_before_it_returns(tmp_path: Pa
     standby = Situation(str(Role.MASTER), settings.nodes[0], settings.nodes[1], settings, profile, str(Role.STANDBY))
     follow._said_at_s = 0.0
     follow._serve(standby, threading.Event())
-    assert len(said) == 1
+    assert len(said) == 2

@@ -125,7 +125,8 @@ class FilesFollow:
     def _serve(self, now: Situation, stop: threading.Event) -> None:
         if now.sends:
             self._send(now, stop)
-        elif now.whole and now.peer_role is None and time.monotonic() >= self._said_at_s + _SAY_S:
+        elif now.whole and time.monotonic() >= self._said_at_s + _SAY_S:
+            # Away, or out of service: the moment it is a slave again its files may be old.
             self._said_at_s = time.monotonic()
             self._object(_AWAY)
 

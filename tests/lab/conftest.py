@@ -20,6 +20,9 @@ from ishmael.lab.plan import LabPlan
 
 ISHMAEL = Path(sys.executable).with_name("ishmael")
 COMMAND_TIMEOUT_S = 300
+FULL = os.environ.get("ISHMAEL_TEST_FULL") == "1"
+"""The long tours as well, to their end."""
+collect_ignore = [] if FULL else ["test_releases.py"]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""Bad input at set-up, on real nodes: one clear error with a hint, the exit code of the contract, and nothing changed."""
+"""Bad input at set-up, on real nodes: one clear error with a hint, the exit code of the contract, and nothing changed.
+
+Before it two machines that belong to no cluster, after it what leads back there.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.lab import resets
 from tests.lab.conftest import ISHMAEL, Lab
 
 pytestmark = pytest.mark.lab
@@ -57,6 +61,13 @@ def _set_up(lab: Lab, **changes: str) -> tuple[int, dict[str, str]]:
     options = _GOOD | {f"--{name.replace('_', '-')}": value for name, value in changes.items()}
     words = [word for pair in options.items() for word in pair]
     return _refused(lab, "node1", "setup-master", *words)
+
+
+def test_it_starts_alone(bare: Lab) -> None:
+    """Nothing asked, nothing failed, no part in any cluster."""
+    for node in ("node1", "node2"):
+        assert json.loads(bare.sh(node, "ishmael status --json"))["state"] == "alone"
+        assert resets.failed_units(bare, node) == ""
 
 
 @pytest.mark.parametrize(
@@ -232,6 +243,14 @@ def test_a_slave_without_power_is_removed_and_added_again(bare: Lab) -> None:
     assert bare.cluster.master() == bare.cluster.nodes[0]
     bare.cluster.ask(bare.cluster.nodes[0], "add-slave")
     bare.cluster.wait_complete()
+
+
+@pytest.mark.timeout(180)
+def test_resets_survive_a_reboot(bare: Lab) -> None:
+    """Of the removed slave in peace, and of the node that serves alone in an emergency."""
+    bare.cluster.ask(bare.cluster.nodes[0], "remove-slave")
+    resets.in_peace(bare, "node2")
+    resets.emergency(bare, "node1")
 
 
 def _words() -> list[str]:

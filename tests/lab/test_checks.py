@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,12 +18,12 @@ from ishmael.lab import time_server
 from ishmael.lab.node import Node
 from ishmael.lab.post import Post
 from ishmael.lab.tools import wait_until
-from tests.lab.conftest import Lab
+from tests.lab.conftest import FULL, Lab
 
 pytestmark = pytest.mark.lab
 _BROKEN_TIMEOUT_S, _WELL_TIMEOUT_S, _MAIL_TIMEOUT_S = 150, 150, 10
 # The tour takes minutes: a change waits for its first stops, ISHMAEL_TEST_FULL=1 goes to the end.
-_TO_THE_END = os.environ.get("ISHMAEL_TEST_FULL") == "1"
+_TO_THE_END = FULL
 # What looking who is master takes here.
 _LOOK_S = 1.0
 _STAND_IN = Path(__file__).with_name("tw_cli.sh").read_text()

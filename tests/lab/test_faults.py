@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 
 import pytest
@@ -13,11 +12,11 @@ from ishmael.lab.faults import FAULTS, Fault
 from ishmael.lab.faults.wires import FLAPS
 from ishmael.lab.node import Node
 from ishmael.lab.tools import run, wait_until
-from tests.lab.conftest import Lab
+from tests.lab.conftest import FULL, Lab
 
 pytestmark = pytest.mark.lab
 # Each takes more than a minute.
-LONELY = ("master", "slave") if os.environ.get("ISHMAEL_TEST_FULL") == "1" else ("slave",)
+LONELY = ("master", "slave") if FULL else ("slave",)
 CONTRACT = frozenset(
     (
         *("power-cut", "power-both", "userland-frozen", "kernel-hung", "keeper-killed", "keeper-frozen"),

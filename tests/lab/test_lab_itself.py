@@ -131,8 +131,9 @@ def test_faults_are_listed_with_mechanism_and_outcome(plain_lab: Lab) -> None:
     assert all(row["mechanism"] and row["outcome"] for row in listed)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("when", ["wiring the networks", "booting two nodes"])
+@pytest.mark.parametrize(
+    ("when", "how"), [("wiring the networks", signal.SIGTERM), ("booting two nodes", signal.SIGINT)]
+)
 def test_interrupted_up_leaves_nothing(no_lab: Lab, when: str, how: signal.Signals) -> None:
     """Ctrl-C or a polite kill at any moment takes away what was made."""
     with _up_until(no_lab, when) as process:

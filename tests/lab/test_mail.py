@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -14,10 +13,10 @@ import pytest
 from ishmael.lab import client, plan
 from ishmael.lab.post import PORT, TO, USER, Post
 from ishmael.lab.tools import wait_until
-from tests.lab.conftest import Lab
+from tests.lab.conftest import FULL, Lab
 
 pytestmark = pytest.mark.lab
-_DOWN_S = 600 if os.environ.get("ISHMAEL_TEST_FULL") == "1" else 2
+_DOWN_S = 600 if FULL else 2
 
 
 @pytest.fixture

@@ -5,17 +5,14 @@ The cheapest are part of every run; all of them with ``ISHMAEL_TEST_FULL=1``, or
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from ishmael.lab import misfortunes
 from ishmael.lab.misfortunes import MISFORTUNES
-from tests.lab.conftest import Lab
+from tests.lab.conftest import FULL, Lab
 
 pytestmark = pytest.mark.lab
-FULL = os.environ.get("ISHMAEL_TEST_FULL") == "1"
-CHEAP = ("slot-lost", "written-alone", "rewind-cut", "directory-closed")
+CHEAP = ("written-alone", "rewind-cut")
 """Among them the rungs rewind and copy; the planned switch follows."""
 
 

@@ -16,10 +16,10 @@ from ishmael.manager.jobs.queue import Queue
 from ishmael.manager.jobs.runner import Runner
 from ishmael.manager.works.catalogue import catalogue
 from ishmael.words import places
-from ishmael.words.errors import IshmaelError
+from ishmael.words.errors import HostFault, IshmaelError
 from ishmael.words.profile import profile_from_toml
 from manager.helpers import Cut, done, hurt_factory, run, stage
-from manager.world import Machine, World
+from manager.world import Machine, MemoryServices, World
 
 DHCP = ["enabled=true", "dhcp=true", "range_from=10.77.0.100", "range_to=10.77.0.200"]
 
@@ -187,6 +187,48 @@ def test_files_of_a_service_have_different_names() -> None:
         values = {**kept.settings(machine.hands, service), **given}
         names = [Path(path).name for path in service.files(values, kept.place(machine.hands), "s")]
         assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_what_fails_at_any_step_leaves_all_as_before(at: int, late: bool, tmp_path: Path) -> None:
+    """Files, units, notes and the profile; so it may be cancelled, too."""
+    world = _world()
+    stage(world, "complete", tmp_path)
+    machine = world.machines[0]
+    done(machine, "apply-service", {"service": "ntp", "set": ["enabled=true"]}, tmp_path)
+    before = world.image()
+    journal, works = Journal(str(tmp_path / "job.sqlite")), catalogue(machine.hands)
+    job = Queue(journal, works).submit("apply-service", {"service": "dns", "set": DHCP}, ())
+    failing = {**works, "apply-service": hurt_factory(works["apply-service"], at, late, HostFault("x", "No.", ""))}
+    Runner(journal, failing, nullcontext).run_next()
+    assert journal.job(job.id).state == JobState.FAILED
+    journal.close()
+    assert world.image() == before
+
+
+def test_a_change_may_be_cancelled_before_its_last_step(tmp_path: Path) -> None:
+    """As the button on its page offers."""
+    machine = _world().machines[0]
+    before = machine.image()
+    journal, works = Journal(str(tmp_path / "job.sqlite")), catalogue(machine.hands)
+    queue = Queue(journal, works)
+    job = queue.submit("apply-service", {"service": "dns", "set": DHCP}, ())
+    restart = type(machine.services).restart
+    cancelled: list[str] = []
+
+    def meanwhile(services: MemoryServices, unit: str) -> None:
+        if not cancelled:
+            cancelled.append(str(queue.remove(job.id).state))
+        restart(services, unit)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MemoryServices, "restart", meanwhile)
+        Runner(journal, works, nullcontext).run_next()
+    ended = journal.job(job.id)
+    journal.close()
+    assert (cancelled, ended.state, (ended.error or {})["code"]) == (["running"], JobState.FAILED, "cancelled")
+    assert machine.image() == before
 
 
 @pytest.mark.parametrize("late", [False, True])

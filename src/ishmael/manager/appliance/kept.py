@@ -242,7 +242,7 @@ def with_services(hands: Hands, profile: str) -> str:
     """A workload profile with the units of the services; those of an earlier time are replaced."""
     head, mark, rest = profile.partition(_BEGIN)
     if mark:
-        profile = head + rest.partition(_END)[2]
+        profile = f"{head.rstrip()}\n{rest.partition(_END)[2]}"
     units = units_of(hands)
     if not units:
         return profile

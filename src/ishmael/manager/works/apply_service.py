@@ -30,6 +30,7 @@ class ApplyService:
     """
 
     name = "apply-service"
+    undoes = True
 
     def __init__(self, hands: Hands, raw: Mapping[str, Any], notes: Notes) -> None:
         given = Arguments(raw)
@@ -171,7 +172,8 @@ class ApplyService:
             Step(
                 "put the new configuration in place", lambda: self._notes.get("placed") is True, self._place, self._back
             ),
-            Step("let it run with the master's role", self._joined, self._join, self._join),
+            # Taken back with the step before: the profile follows from the settings, which that one restores.
+            Step("let it run with the master's role", self._joined, self._join),
         ]
 
     def _before(self) -> str:
@@ -230,6 +232,7 @@ class ApplyService:
         for unit in self._service.about.units:
             if unit not in (self._notes.get("was_active") or []) and hands.services.exists(unit):
                 hands.services.stop(unit)
+        self._join()
         placing.switch(hands, self._service, values, changed=True)
 
     def _joined(self) -> bool:

@@ -213,11 +213,12 @@ _WIRES = (
     Fault(
         "one-way",
         "no frame reaches the node on either network; what it sends arrives",
-        "at most one move, never two holders; somebody serves after rule 8's delay at the latest",
+        "the master lets go, the slave sees that and takes over; one move, never two holders",
         wires.deafen,
         wires.mend,
-        moves=Moves.MAY,
-        watch_s=50,
+        moves=Moves.MUST,
+        watch_s=8,
+        gap_ms_max=5000,
     ),
 )
 

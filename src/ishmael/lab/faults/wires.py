@@ -1,6 +1,6 @@
 """Faults of the networks. The telephone network is broken at its switch, the cable at the ends' way out.
 
-What a frame must not pass is dropped where it leaves (nft(8), families bridge and netdev), never where it arrives: a
+What a frame must not pass is taken away where it leaves (nft(8), families bridge and netdev), never where it arrives: a
 program that listens with packet(7) sees arriving frames before any filter does.
 """
 
@@ -42,8 +42,12 @@ def _at_switch(lab: LabPlan, *rules: str) -> None:
 
 
 def _on_cable(node: Node, what: str = "") -> None:
-    """Drop what a node sends into the cable."""
-    _filter(node.plan.netns, "netdev", f'egress device "{plan.CABLE_NIC}"', [f"{what} drop"])
+    """Lose what a node sends into the cable.
+
+    It is led away to where nobody looks, for no sender hears of a frame that a wire has lost. One that is dropped here is told
+    to it: Corosync tries it again and again, and stands still meanwhile.
+    """
+    _filter(node.plan.netns, "netdev", f'egress device "{plan.CABLE_NIC}"', [f'{what} fwd to "lo"'])
 
 
 def mend_switch(lab: LabPlan) -> None:

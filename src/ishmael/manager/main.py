@@ -119,7 +119,8 @@ def serve(api_socket: str, jobs: str) -> None:
     look = Look(hands, events, files.facts, versions.versions, kept.facts, telephony.facts, drift.names)
     known = Known(hands, events, look, kept)
     scheduler = Scheduler(known.seen, hands.keeper, hands.files)
-    cluster, mailer = ClusterChecks(hands, scheduler, known, events), Mailer(hands, known, events)
+    cluster = ClusterChecks(hands, scheduler, known, events)
+    mailer = Mailer(hands, known, events, lambda: cluster.lamp()["reasons"])
     follow = WebFollow(hands, book, CertificateBook(hands.files))
     watches: list[Task] = [scheduler, cluster, mailer, IcingaPush(cluster, known)]
     watches.append(OnlyNotify(hands.keeper, cluster))

@@ -258,6 +258,35 @@ def test_mails_speak_both_languages() -> None:
     assert "node1 is master now" in subject and "What to do: Delete" in body and "Gap: 340 ms" in body
 
 
+def test_a_mail_says_what_else_is_open() -> None:
+    """Nobody has to conclude it from an OK that never came; what the mail itself tells is not said twice."""
+    events = _List()
+    events.add("check-changed", check="N5", state="critical", output="1 % free")
+    events.add("check-changed", check="X1", state="critical", output="no carrier")
+    events.add("check-changed", check="X1", state="ok", output="both links work")
+    row = {"node": "node1", "state": "warning", "hint": "Do it.", "hint_de": "Tu es.", "acknowledged": False}
+    standby = row | {
+        "id": "X7",
+        "title": "Failover possible",
+        "title_de": "Failover möglich",
+        "output": "node2 is on standby",
+    }
+    disk = row | {"id": "N5", "title": "Disk", "title_de": "Platte", "output": "1 % free"}
+    subject, body = mail_text(events.events, events.events, "pbx", "en", [standby, disk])
+    assert subject == "[pbx] Disk usage on node1: CRITICAL (and 2 more)"
+    assert (
+        "Open beside that:\n\nFailover possible on node1: WARNING: node2 is on standby\n    What to do: Do it." in body
+    )
+    assert body.count("1 % free") == 1
+    assert "Außerdem offen:" in mail_text(events.events, events.events, "pbx", "de", [standby])[1]
+    assert "Nothing is open" in mail_text(events.events, events.events, "pbx", "en", [])[1]
+    # What has ended well meanwhile gives no mail its subject.
+    assert (
+        mail_text(events.events[1:], events.events, "pbx", "en", [])[0]
+        == "[pbx] Links between the nodes on node1: OK (and 1 more)"
+    )
+
+
 @pytest.mark.parametrize(
     "raw",
     [

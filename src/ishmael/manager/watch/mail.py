@@ -11,7 +11,7 @@ import smtplib
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
@@ -43,12 +43,19 @@ class Mailer:
         hands: ports to write and tell with.
         known: role and monitoring file.
         events: the event list.
+        reasons: what is not well now, as the lamp says it.
     """
 
     name = "mail"
 
-    def __init__(self, hands: Hands, known: Known, events: Events) -> None:
-        self._hands, self._known, self._events = hands, known, events
+    def __init__(
+        self,
+        hands: Hands,
+        known: Known,
+        events: Events,
+        reasons: Callable[[], Sequence[Mapping[str, Any]]] | None = None,
+    ) -> None:
+        self._hands, self._known, self._events, self._reasons = hands, known, events, reasons
         self._done: list[str] = []
         self._since = ""
         self._error, self._sent_at = "", ""
@@ -109,7 +116,8 @@ class Mailer:
     def _send_all(self, mail: Mail, events: list[dict[str, Any]]) -> None:
         settings = self._known.seen().settings
         cluster = settings.cluster_name if settings is not None else self._hands.host.name()
-        subject, body = mail_text(events, self._events.newest(_EVENTS), cluster, mail.language)
+        reasons = self._reasons() if self._reasons is not None else None
+        subject, body = mail_text(events, self._events.newest(_EVENTS), cluster, mail.language, reasons)
         send(mail, self._to(mail), subject, body, self._hands.host.name())
         ids = [str(event["id"]) for event in events]
         self._done = (self._done + ids)[-_DONE_MAX:]

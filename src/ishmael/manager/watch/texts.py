@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from ishmael.checks.catalogue import named
@@ -71,11 +72,24 @@ def headline(event: Mapping[str, Any], language: str) -> str:
 
 
 def mail_text(
-    events: Sequence[Mapping[str, Any]], all_events: Sequence[Mapping[str, Any]], cluster: str, language: str
+    events: Sequence[Mapping[str, Any]],
+    all_events: Sequence[Mapping[str, Any]],
+    cluster: str,
+    language: str,
+    reasons: Sequence[Mapping[str, Any]] | None = None,
 ) -> tuple[str, str]:
-    """Subject and body of one mail about some events, oldest first."""
+    """Subject and body of one mail about some events, oldest first.
+
+    Args:
+        events: what it tells of.
+        all_events: what the story of a move is made of.
+        cluster: its name.
+        language: ``en`` or ``de``.
+        reasons: of the lamp now, for what is open beside that; None when that is not known.
+    """
     german = language == "de"
-    first = max(events, key=_weight)
+    last = {_whose(event): event for event in events}
+    first = max((event for event in events if last[_whose(event)] is event), key=_weight)
     more = len(events) - 1
     subject = f"[{cluster}] {headline(first, language)}"
     if more:
@@ -89,12 +103,43 @@ def mail_text(
         if advice:
             lines.append(f"    {'Zu tun' if german else 'What to do'}: {advice}")
     lines += _story(events, all_events, language)
+    lines += _open(last, reasons, language)
     lines += [
         "",
         ("Stand: ishmael status, ishmael checks" if german else "How it is now: ishmael status, ishmael checks"),
         "",
     ]
     return subject, "\n".join(lines)
+
+
+def _whose(event: Mapping[str, Any]) -> tuple[str, str]:
+    """A later event of the same check on the same node says how that ended; other events stand for themselves."""
+    check = str((event.get("facts") or {}).get("check", ""))
+    return (check, str(event.get("node"))) if check else (str(event["kind"]), str(event.get("id")))
+
+
+def _open(
+    last: Mapping[tuple[str, str], Mapping[str, Any]], reasons: Sequence[Mapping[str, Any]] | None, language: str
+) -> list[str]:
+    """What else is not well, so that nobody has to conclude it from an OK that never came."""
+    german = language == "de"
+    if reasons is None:
+        return []
+    if not reasons:
+        return ["", "Nichts ist offen: alle Prüfungen sind OK." if german else "Nothing is open: all checks are OK."]
+    left = [one for one in reasons if (str(one["id"]), str(one["node"])) not in last and not one["acknowledged"]]
+    lines = ["", "Außerdem offen:" if german else "Open beside that:", ""] if left else []
+    for one in left:
+        title, state = (
+            (one["title_de"], _STATES.get(one["state"], one["state"]))
+            if german
+            else (one["title"], one["state"].upper())
+        )
+        lines.append(
+            f"{title}{' auf ' if german else ' on '}{one['node']}: {state}: {said(language, str(one['output']))}"
+        )
+        lines.append(f"    {'Zu tun' if german else 'What to do'}: {one['hint_de' if german else 'hint']}")
+    return lines
 
 
 def _weight(event: Mapping[str, Any]) -> int:
@@ -104,7 +149,13 @@ def _weight(event: Mapping[str, Any]) -> int:
 
 
 def _time(event: Mapping[str, Any]) -> str:
-    return str(event.get("at", ""))[:23].replace("T", " ") + " UTC"
+    """In the time of this machine, with its zone."""
+    at = str(event.get("at", ""))
+    try:
+        here = datetime.fromisoformat(at).astimezone()
+    except ValueError:
+        return at
+    return f"{here:%Y-%m-%d %H:%M:%S}.{here.microsecond // 1000:03} {here:%Z}"
 
 
 def _advice(event: Mapping[str, Any], german: bool) -> str:

@@ -146,6 +146,17 @@ def lab() -> Iterator[Lab]:
         _take_down(lab)
 
 
+@pytest.fixture(scope="session")
+def bare() -> Iterator[Lab]:
+    """Two nodes with the package, each alone, for the files that need such; the last of them takes it down before the others go on."""
+    lab = _fresh(os.environ.get("ISHMAEL_TEST_BARE", "testbare"))
+    try:
+        lab.json("up")
+        yield lab
+    finally:
+        _take_down(lab)
+
+
 @pytest.fixture
 def complete(lab: Lab) -> Lab:
     """The shared lab with a complete cluster, whatever the test before has done to it."""

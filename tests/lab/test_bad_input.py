@@ -26,16 +26,11 @@ _GOOD = {
 }
 
 
-@pytest.fixture(scope="module")
-def bare() -> Iterator[Lab]:
-    """Two nodes with the package, not set up."""
-    lab = Lab("testbare")
-    lab.run("down")
-    try:
-        lab.json("up")
-        yield lab
-    finally:
-        lab.run("down")
+@pytest.fixture(scope="module", autouse=True)
+def _for_the_last_time(bare: Lab) -> Iterator[None]:
+    """They become a cluster here, so that nobody can use them as bare nodes afterwards."""
+    yield
+    bare.run("down")
 
 
 def _fingerprint(lab: Lab, node: str) -> str:

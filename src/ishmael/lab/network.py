@@ -48,6 +48,30 @@ def create(lab: LabPlan) -> None:
     )
 
 
+def add_host(lab: LabPlan, netns: str, port: str, nic: str, mac: str) -> None:
+    """One more host on the telephone network, without an address.
+
+    Args:
+        lab: whose network.
+        netns: name of the host's namespace, which is made.
+        port: the bridge's end of its link.
+        nic: the host's end.
+        mac: its hardware address.
+    """
+    run(["ip", "netns", "add", netns])
+    run(["ip", "-n", netns, "link", "set", "lo", "up"])
+    _plug(lab.network_netns, port, netns, nic, mac)
+    _batch(netns, [f"link set {nic} up"])
+
+
+def remove_host(netns: str) -> None:
+    """Take such a host away again."""
+    # A link can outlive its namespace for a moment; deleted first, its name is free at once.
+    with suppress(HostFault):
+        _batch(netns, [f"link delete {nic}" for nic in _links(netns)])
+    run(["ip", "netns", "delete", netns])
+
+
 def _plug(net: str, port: str, netns: str, nic: str, mac: str) -> None:
     _batch(
         net,
@@ -95,12 +119,8 @@ def remove(lab: LabPlan) -> None:
     Raises:
         HostFault: one of them stayed.
     """
-    for name in lab.namespaces:
-        if (NETNS_DIRECTORY / name).exists():
-            # A link can outlive its namespace for a moment; deleted first, its name is free at once.
-            with suppress(HostFault):
-                _batch(name, [f"link delete {nic}" for nic in _links(name)])
-            run(["ip", "netns", "delete", name])
+    for name in left(lab):
+        remove_host(name)
 
 
 def _links(netns: str) -> list[str]:
@@ -111,4 +131,4 @@ def _links(netns: str) -> list[str]:
 
 def left(lab: LabPlan) -> list[str]:
     """Namespaces of the lab that exist."""
-    return [name for name in lab.namespaces if (NETNS_DIRECTORY / name).exists()]
+    return [name for name in (*lab.namespaces, lab.phone_netns) if (NETNS_DIRECTORY / name).exists()]

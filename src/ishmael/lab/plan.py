@@ -158,6 +158,11 @@ class LabPlan:
         return f"ishmael-{self.name}-reference"
 
     @property
+    def phone_netns(self) -> str:
+        """Of a telephone that gets its address by DHCP; there while somebody wants it."""
+        return f"ishmael-{self.name}-phone"
+
+    @property
     def namespaces(self) -> tuple[str, ...]:
         return (
             self.network_netns,

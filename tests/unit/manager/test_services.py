@@ -255,3 +255,14 @@ def test_cut_anywhere_and_resumed_ends_the_same(late: bool, tmp_path_factory: py
         assert world.image() == straight.image(), at
         at += 1
     assert steps > 1
+
+
+def test_telephones_know_the_cluster_ip_alone(tmp_path: Path) -> None:
+    """dnsmasq calls itself by the address that it listens at: leases are renewed there, whichever node gave them."""
+    world = _world()
+    stage(world, "complete", tmp_path)
+    machine = world.machines[0]
+    done(machine, "apply-service", {"service": "dns", "set": DHCP}, tmp_path)
+    lines = (machine.files.read("/etc/dnsmasq.d/ishmael.conf") or b"").decode().splitlines()
+    assert "listen-address=10.77.0.10" in lines
+    assert [line for line in lines if line.startswith("interface=") or "10.77.0.11" in line] == []

@@ -77,8 +77,9 @@ class Dns:
         domain, name = values["domain"], values["name"]
         lines = [
             "# Written by Ishmael; change it with `ishmael services set dns`.",
-            f"interface={place.nic}",
-            "except-interface=lo",
+            # Not by interface: dnsmasq would call itself by the node's own address there, and telephones would renew their
+            # leases at a node that is gone. Whoever is named here is the server identifier (option 54).
+            f"listen-address={place.address}",
             "bind-dynamic",
             "no-resolv",
             "no-hosts",
@@ -106,8 +107,6 @@ def _dhcp(values: Values, place: Place) -> list[str]:
         f"dhcp-option=option:router,{router}" if router else "dhcp-option=option:router",
         f"dhcp-option=option:dns-server,{place.address}",
         f"dhcp-option=option:ntp-server,{values['ntp'] or place.address}",
-        # A lease belongs to the cluster, not to the node that gave it: renewals go to the cluster IP.
-        f"dhcp-option=54,{place.address}",
         # RFC 3361: one byte 1, then the address; dnsmasq by the option's name takes host names only.
         f"dhcp-option=120,{_sip_server(place.address)}",
         f'dhcp-option-force=66,"{provisioning}"',

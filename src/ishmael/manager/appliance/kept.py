@@ -120,14 +120,13 @@ def place(hands: Hands) -> Place:
     if cluster is not None and own is not None:
         network = ipaddress.IPv4Interface(f"{own.phone_ip}/{cluster.phone_prefix}").network
         taken = frozenset({cluster.cluster_ip, *(node.phone_ip for node in cluster.nodes), gateway} - {""})
-        return Place(own.phone_nic, network, cluster.cluster_ip, taken, gateway, host_name, sets_clock)
+        return Place(network, cluster.cluster_ip, taken, gateway, host_name, sets_clock)
     nics = [nic for nic in hands.network.nics() if nic.addresses]
     nic = next((nic for nic in nics if default and nic.name == default.nic), nics[0] if nics else None)
     if nic is None:
         raise RequestRefused("no-network", "No network interface has an address.", "Give one a fixed address first.")
     first = nic.interfaces[0]
     return Place(
-        nic.name,
         first.network,
         str(first.ip),
         frozenset({str(first.ip), gateway} - {""}),

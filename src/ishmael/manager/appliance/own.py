@@ -1,7 +1,7 @@
 """Lines of an admin's own in a service's files: what was changed by hand and taken over, kept as changes to what Ishmael writes.
 
-Kept as changes and not as whole files, so that settings can still be changed, and each node's own lines (its interface, its
-name) stay its own. Pure.
+Kept as changes and not as whole files, so that settings can still be changed, and what a node has of its own (its name) stays
+its own. Pure.
 """
 
 from __future__ import annotations

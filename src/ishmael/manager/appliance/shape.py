@@ -47,7 +47,6 @@ class Place:
     """Where a service runs: this node, now.
 
     Args:
-        nic: towards the telephones.
         network: the telephone network.
         address: that others reach the service at: the cluster IP, or this node's own outside a cluster.
         taken: addresses that belong to a node, the cluster or the gateway.
@@ -56,7 +55,6 @@ class Place:
         sets_clock: this machine may set its clock; a container may not.
     """
 
-    nic: str
     network: ipaddress.IPv4Network
     address: str
     taken: frozenset[str]

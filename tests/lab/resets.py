@@ -23,7 +23,6 @@ def _reads_its_page(lab: Lab, node: str) -> str:
 def _stands_alone(lab: Lab, node: str) -> None:
     status = json.loads(lab.sh(node, "ishmael status --json"))
     assert (status["state"], status["role"]) == ("alone", "out")
-    assert "online" in lab.sh(node, "pg_lsclusters --no-header")
 
 
 def emergency(lab: Lab, node: str) -> None:
@@ -37,6 +36,7 @@ def emergency(lab: Lab, node: str) -> None:
     lab.json("reboot", node)
     _stands_alone(lab, node)
     assert "10.77.0.10/" in lab.sh(node, "ip -4 addr")
+    assert "online" in lab.sh(node, "pg_lsclusters --no-header")
     assert failed_units(lab, node) == ""
     assert _reads_its_page(lab, node) == "200"
     lab.sh(node, "ishmael-reset-cluster --give-up-cluster-ip")
@@ -44,7 +44,7 @@ def emergency(lab: Lab, node: str) -> None:
 
 
 def in_peace(lab: Lab, node: str) -> None:
-    """A removed node is reset and boots again: alone, without the cluster IP, with its data."""
+    """A removed node is reset and boots again: alone, without the cluster IP."""
     lab.cluster.ask(next(each for each in lab.cluster.nodes if each.plan.name == node), "reset")
     lab.json("reboot", node)
     _stands_alone(lab, node)

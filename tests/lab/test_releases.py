@@ -66,5 +66,6 @@ def test_an_emergency_reset_survives_a_reboot(pair: tuple[Lab, str]) -> None:
 
 @pytest.mark.timeout(60)
 def test_a_reset_in_peace_survives_a_reboot(pair: tuple[Lab, str]) -> None:
-    """Of the removed node."""
+    """Of the removed node; its database runs."""
     resets.in_peace(pair[0], "node1")
+    assert "online" in pair[0].sh("node1", "pg_lsclusters --no-header")

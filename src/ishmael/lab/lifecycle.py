@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import time
@@ -189,4 +190,9 @@ def _prune(parts: base.Base) -> None:
         roots = (*CACHE.glob(f"{parts.node_root.name.partition('-')[0]}-*[0-9a-f]"), *CACHE.glob("asterisk-*[0-9a-f]"))
         doomed += [root for root in roots if root not in (parts.node_root, parts.asterisk_root)]
     for directory in doomed:
-        shutil.rmtree(directory)
+        # Taken out of sight first: another lab that comes up at the same time may be about to do the same.
+        gone = directory.with_name(f"gone-{os.getpid()}-{directory.name}")
+        with suppress(FileNotFoundError):
+            directory.rename(gone)
+    for gone in CACHE.glob("gone-*"):
+        shutil.rmtree(gone, ignore_errors=True)

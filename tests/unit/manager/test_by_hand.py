@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -171,3 +174,37 @@ def test_taking_over_is_undone_when_the_service_does_not_come_up(
     assert machine.files.read(DNS) == here
     assert machine.files.read(kept.own_path(kept.SERVICES["dns"])) is None
     assert kept.changed_by_hand(machine.hands, kept.SERVICES["dns"]) == [DNS]
+
+
+def wait_for(holds: Callable[[], bool]) -> bool:
+    """Within ten seconds."""
+    limit_s = time.monotonic() + 10
+    while not holds() and time.monotonic() < limit_s:
+        time.sleep(0.02)
+    return holds()
+
+
+def test_services_follow_one_at_a_time(tmp_path: Path) -> None:
+    """The lock is let go between two of them: a master that adds this node waits for one restart at most."""
+    master, slave = _world().machines
+    for name, pairs in (("dns", ["enabled=true"]), ("ntp", ["enabled=true"])):
+        done(master, "apply-service", {"service": name, "set": pairs}, tmp_path)
+        path = kept.settings_path(kept.SERVICES[name])
+        slave.files.write(path, master.files.read(path) or b"", 0o644)
+    written: list[int] = []
+
+    @contextmanager
+    def lock() -> Iterator[None]:
+        before = set(slave.files.content)
+        yield
+        written.append(
+            len([path for path in set(slave.files.content) - before if "dnsmasq" in path or "chrony" in path])
+        )
+
+    task, stop = ServicesFollow(slave.hands, lock), threading.Event()
+    thread = threading.Thread(target=task.run, args=(stop,))
+    thread.start()
+    assert wait_for(lambda: not task.lacking())
+    stop.set()
+    thread.join(10)
+    assert max(written) == 1 and sum(written) == 2

@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 
 from ishmael.manager.appliance import kept, placing
 from ishmael.manager.appliance.shape import Service
@@ -18,6 +19,8 @@ from ishmael.words.errors import IshmaelError
 
 log = logging.getLogger(__name__)
 _LOOK_S = 2.0
+_LET_OTHERS_S = 0.5
+"""Longer than the pause between two tries of whoever waits for the lock."""
 
 
 class ServicesFollow:
@@ -36,12 +39,19 @@ class ServicesFollow:
     def run(self, stop: threading.Event) -> None:
         """Look every two seconds."""
         while not stop.wait(_LOOK_S):
-            if self.lacking():
-                try:
-                    with self._lock():
-                        self.turn()
-                except IshmaelError as error:
-                    log.info("services: %s", error.message)
+            # One at a time: a job that wants this node meanwhile, of the master that adds it, waits for one restart, not for all.
+            steps: list[Callable[[], None]] = [partial(self._bring_lacking, each) for each in kept.SERVICES.values()]
+            for step in (*steps, self._profile_follows):
+                if not stop.is_set() and self.lacking():
+                    self._locked(step)
+                    stop.wait(_LET_OTHERS_S)
+
+    def _locked(self, step: Callable[[], None]) -> None:
+        try:
+            with self._lock():
+                step()
+        except IshmaelError as error:
+            log.info("services: %s", error.message)
 
     def lacking(self) -> bool:
         """Something here is not as the settings say."""
@@ -50,8 +60,14 @@ class ServicesFollow:
     def turn(self) -> None:
         """Bring this node in step with the settings once."""
         for service in kept.SERVICES.values():
-            if self._lacks(service):
-                self._bring(service)
+            self._bring_lacking(service)
+        self._profile_follows()
+
+    def _bring_lacking(self, service: Service) -> None:
+        if self._lacks(service):
+            self._bring(service)
+
+    def _profile_follows(self) -> None:
         profile = self._profile_lacks()
         if profile is not None:
             self._hands.files.write(places.PROFILE, profile, 0o644)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from functools import partial
 from typing import Any
 
 from ishmael.manager.door.answers import Door
@@ -19,6 +20,8 @@ from ishmael.words.json_text import read_json
 
 _LINE_MAX_BYTES = 1_000_000
 _SILENCE_S_MAX = 20
+_LOCKED_S_MAX = 12.0
+"""A node that is joined may just be restarting a service that follows; less than the other node waits for an answer (20 s)."""
 
 
 def _line() -> bytes:
@@ -33,7 +36,7 @@ def _line() -> bytes:
 def main() -> int:
     """Answer until the input ends; 2 when a line is longer than any ask can be."""
     hands = real_hands()
-    door = Door(hands, noting(hands, cluster_lock))
+    door = Door(hands, noting(hands, partial(cluster_lock, limit_s=_LOCKED_S_MAX)))
     while line := _line():
         if not line.endswith(b"\n") and len(line) == _LINE_MAX_BYTES:
             return 2

@@ -21,6 +21,9 @@ SOCKETS = "/var/run/postgresql"
 REWINDING = "ishmael-rewinding"
 """Lies in the data directory while pg_rewind works: a directory that has it is half of two histories."""
 
+COPY_SUFFIX = ".ishmael-new"
+"""What the name of a data directory has at its end while a copy of the master's is made beside it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Database:
@@ -49,6 +52,11 @@ class Database:
     def data(self) -> str:
         """Its data directory."""
         return f"/var/lib/postgresql/{self.version}/{self.cluster}"
+
+    @property
+    def copy(self) -> str:
+        """Where a copy of the master's data directory is made, and waits if it was cut."""
+        return f"{self.data}{COPY_SUFFIX}"
 
     @property
     def etc(self) -> str:

@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ishmael.manager.drivers.copied_files import MANIFEST
+from ishmael.manager.drivers.copy_rung import CopyRung
 from ishmael.manager.drivers.files import DiskFiles, sync_directory, sync_filesystem
 from ishmael.manager.drivers.half_copy import COPIED, new_of, old_of
 from ishmael.manager.drivers.host import ThisHost
@@ -24,12 +26,12 @@ from ishmael.manager.drivers.pgtools import (
     Source,
     control_of,
     copy_with_progress,
-    free_bytes,
     transactions_after,
 )
 from ishmael.manager.drivers.postgres import source_of
 from ishmael.manager.drivers.programs import run, words_of
 from ishmael.manager.drivers.salvage import keep_directory, keep_rows
+from ishmael.manager.drivers.whole_copy import Counted, Wanted
 from ishmael.manager.ports.database import Pairing
 from ishmael.words import places
 from ishmael.words.database import (
@@ -47,8 +49,6 @@ from ishmael.words.settings import settings_from_toml
 
 _STREAM_LIMIT_S = 30.0
 _FOLLOW_LIMIT_S = 12.0
-_COPY_TRIES, _COPY_PAUSE_S = 3, 3.0
-_SPARE_BYTES = 256_000_000
 
 
 class Ladder:
@@ -106,7 +106,7 @@ class Ladder:
 
     def _rung(self, name: str) -> None:
         self._lap(f"rung {name}")
-        self._state.change(rung=name, tried=[*self._tried], bytes_moved=0, bytes_total=0)
+        self._state.change(rung=name, tried=[*self._tried], bytes_moved=0, bytes_kept=0, bytes_total=0)
 
     def _try(self, name: str, act: Any) -> bool:
         self._rung(name)
@@ -117,6 +117,8 @@ class Ladder:
             self._tried.append(f"{name}: {error.message}")
             self._stop()
             return False
+        # A copy that was begun, and cut, is not needed.
+        shutil.rmtree(self._new, ignore_errors=True)
         return True
 
     def _may_follow(self, control: Control, master: Master, *, follows: bool) -> bool:
@@ -169,23 +171,10 @@ class Ladder:
 
     def _copy(self, *, known: bool) -> None:
         """Copy everything into a new directory, then put it in the old one's place."""
-        argv = [
-            *(f"{self._database.programs}/pg_basebackup", f"--pgdata={self._new}", "--progress", "--checkpoint=fast"),
-            "--no-sync",
-            *("--wal-method=stream", f"--slot={self._slot}", f"--dbname={self._source.conninfo}"),
-        ]
-        for left in reversed(range(_COPY_TRIES)):
-            shutil.rmtree(self._new, ignore_errors=True)
-            try:
-                copy_with_progress(argv, self._checked, what="pg_basebackup failed")
-                break
-            except HostFault as error:
-                # The cable may have been out for a moment; a full disk is full the next time, too.
-                if error.code == "disk-full" or not left:
-                    raise
-                self._tried.append(f"copy: {error.message}")
-                self._rung("copy")
-                time.sleep(_COPY_PAUSE_S)
+        wanted = Wanted(
+            str(self._new), self._source.conninfo, self._slot, self._database.programs, self._source.master
+        )
+        CopyRung(wanted, self._counted, self._cut).bring()
         self._lap("everything is copied")
         self._write_signal(self._new)
         # The tools would sync each file by itself, thousands of waits for the disk.
@@ -196,16 +185,21 @@ class Ladder:
         self._stream(_STREAM_LIMIT_S)
         self._retire_old(known=known)
 
-    def _checked(self, copied: int, total: int) -> None:
-        if total - copied > free_bytes(self._data.parent) + _SPARE_BYTES:
-            raise HostFault(
-                "disk-full",
-                f"The master's database has {total // 1_000_000} MB; that does not fit on this node's disk.",
-                f"Make room below {self._data.parent}.",
-            )
-        self._moved(copied, total)
+    def _cut(self, why: str) -> None:
+        """An attempt at copying was cut; the next goes on where it was."""
+        message = f"copy: {why}"
+        if message not in self._tried:
+            self._tried.append(message)
+        self._lap(message)
+        self._state.change(tried=[*self._tried])
+
+    def _counted(self, counted: Counted) -> None:
+        total = max(counted.total, counted.moved + counted.kept)
+        self._state.change(bytes_moved=counted.moved, bytes_kept=counted.kept, bytes_total=total)
 
     def _swap(self) -> None:
+        # What it tells is true of the files as they were copied: no longer when the server has worked with them.
+        DiskFiles().remove(str(self._new / MANIFEST))
         if self._data.exists():
             shutil.rmtree(self._old, ignore_errors=True)
             self._data.rename(self._old)
@@ -214,10 +208,11 @@ class Ladder:
         DiskFiles().remove(str(self._data / COPIED))
 
     def _mend(self) -> None:
-        """Finish, or forget, what a power cut left half done."""
+        """Finish what a power cut left half done, or forget it, or keep it for the rung that can use it."""
         if (self._new / COPIED).exists():
             self._swap()
-        shutil.rmtree(self._new, ignore_errors=True)
+        if not (self._new / MANIFEST).exists():
+            shutil.rmtree(self._new, ignore_errors=True)
         if not self._data.exists() and self._old.exists():
             self._old.rename(self._data)
 
@@ -321,6 +316,11 @@ def pairing_of_this_node() -> Pairing:
     return Pairing(wanted or DatabaseWanted(), made, me.id, password.decode())
 
 
+def _master_of(pairing: Pairing) -> str:
+    peer = pairing.settings.peer_of(pairing.me)
+    return peer.name if peer is not None else ""
+
+
 def main(argv: list[str]) -> int:
     """Join.
 
@@ -338,7 +338,7 @@ def main(argv: list[str]) -> int:
             if raw is None:
                 raise HostFault("no-database", "This node has no replicated database.", "Re-add it.")
             database, pairing = database_from_bytes(raw), pairing_of_this_node()
-            Ladder(database, Source(database, source_of(pairing)), application_name(pairing.me), state).climb()
+            Ladder(database, Source(database, source_of(pairing), _master_of(pairing)), application_name(pairing.me), state).climb()
         except IshmaelError as error:
             what = {"whose": error.whose, "code": error.code, "message": error.message, "hint": error.hint}
             state.change(state="failed", error=what)

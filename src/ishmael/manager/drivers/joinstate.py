@@ -31,8 +31,8 @@ class JoinState:
     def begin(self, key: str) -> None:
         """A new one."""
         self._put({
-            "state": "running", "key": key, "rung": "", "tried": [], "bytes_moved": 0, "bytes_total": 0,
-            "salvage": "", "error": None, "took_ms": 0,
+            "state": "running", "key": key, "rung": "", "tried": [], "bytes_moved": 0, "bytes_kept": 0,
+            "bytes_total": 0, "salvage": "", "error": None, "took_ms": 0,
         })  # fmt: skip
 
     def change(self, **changes: Any) -> None:

@@ -8,14 +8,12 @@ import re
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from ishmael.manager.drivers.postgres import PASSFILE, as_postgres
 from ishmael.manager.drivers.programs import PATH
 from ishmael.words.database import OWN_DATABASE, Database
 from ishmael.words.errors import HostFault, PeerFault
 
-_COPY_SILENCE_S = 60.0
 _KILOBYTES = re.compile(rb"(\d+)/(\d+) kB \(\d+%\)")
 
 
@@ -46,10 +44,11 @@ class Source:
     Args:
         database: this node's cluster.
         conninfo: how it is reached.
+        master: host name of its node.
     """
 
-    def __init__(self, database: Database, conninfo: str) -> None:
-        self._database, self.conninfo = database, conninfo
+    def __init__(self, database: Database, conninfo: str, master: str) -> None:
+        self._database, self.conninfo, self.master = database, conninfo, master
 
     def look(self) -> Master:
         """Who it is now.
@@ -167,9 +166,3 @@ def copy_with_progress(argv: list[str], tell: Callable[[int, int], None], *, wha
         code = "disk-full" if "No space left" in text else "database-copy-failed"
         raise HostFault(code, f"{what}: {last}", "See: df -h; and the log of PostgreSQL on the master")
     return text
-
-
-def free_bytes(path: Path) -> int:
-    """Space for new files there."""
-    seen = os.statvfs(path)
-    return seen.f_bavail * seen.f_frsize

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ishmael.manager.drivers.files import DiskFiles
-from ishmael.manager.drivers.half_copy import give_up_copy
+from ishmael.manager.drivers.half_copy import forget_copy, give_up_copy
 from ishmael.manager.drivers.joinstate import JoinState
 from ishmael.manager.drivers.programs import PATH, run, words_of
 from ishmael.manager.ports.database import Pairing
@@ -56,7 +56,7 @@ primary_conninfo = '{source}'
 primary_slot_name = '{slot}'
 """
 
-# The function grants are those pg_rewind(1) asks for.
+# The function grants are those pg_rewind(1) asks for, which whole_copy.py reads files with, too, and those for its backup.
 _OURS = """\
 SELECT 'CREATE ROLE {admin} SUPERUSER LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{admin}') \\gexec
 SELECT 'CREATE ROLE {replica} REPLICATION LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{replica}') \\gexec
@@ -71,6 +71,8 @@ GRANT EXECUTE ON FUNCTION pg_ls_dir(text, boolean, boolean) TO {replica};
 GRANT EXECUTE ON FUNCTION pg_stat_file(text, boolean) TO {replica};
 GRANT EXECUTE ON FUNCTION pg_read_binary_file(text) TO {replica};
 GRANT EXECUTE ON FUNCTION pg_read_binary_file(text, bigint, bigint, boolean) TO {replica};
+GRANT EXECUTE ON FUNCTION pg_backup_start(text, boolean) TO {replica};
+GRANT EXECUTE ON FUNCTION pg_backup_stop(boolean) TO {replica};
 """
 # The log is kept for the slave from now on; the checkpoint puts this server's timeline where pg_rewind(1) looks for it.
 _FOR_SLAVE = """\
@@ -246,12 +248,14 @@ class Postgres:
         database = self.managed()
         if database is None:
             return
-        give_up_copy(
-            Path(database.data), lambda: _must(run(["systemctl", "stop", JOIN_UNIT]), "the copying does not stop")
-        )
+        data, seen = Path(database.data), JoinState().read()
+        if (seen["state"], seen.get("rung")) == ("running", "copy"):
+            give_up_copy(data, lambda: _must(run(["systemctl", "stop", JOIN_UNIT]), "the copying does not stop"))
         # The watch, which still keeps it as a follower, leaves it alone meanwhile, and then finds that it is not ours.
         with Path(places.DATABASE_LOCK).open("w", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            # Of a copy that was cut before.
+            forget_copy(data)
             self._release(database)
 
     def _release(self, database: Database) -> None:

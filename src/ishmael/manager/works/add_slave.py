@@ -128,6 +128,7 @@ class AddSlave:
             "slave": slave.name,
             "node": slave.id,
             "bytes_moved": files + self._versions.result()["bytes_moved"] + database["bytes_moved"],
+            "bytes_kept": database["bytes_kept"],
             "database": database,
             **self._copying.result(),
             **self._initial.result(),

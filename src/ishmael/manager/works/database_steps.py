@@ -104,16 +104,16 @@ class DatabaseSteps:
                 break
             if seen["state"] == "failed":
                 raise self._failure(seen)
-            tell(int(seen.get("bytes_moved") or 0), int(seen.get("bytes_total") or 0))
-            now_s, now_moved = self._hands.clock.now_s(), int(seen.get("bytes_moved") or 0)
+            tell(*_progress(seen))
+            now_s, now_moved = self._hands.clock.now_s(), _progress(seen)[0]
             if now_moved != moved:
                 moved, since_s = now_moved, now_s
             if now_s - since_s > COPY_SILENCE_S:
                 raise self._stopped()
         else:
             return
-        tell(int(seen.get("bytes_moved") or 0), int(seen.get("bytes_total") or 0))
-        for name in ("rung", "tried", "bytes_moved", "salvage", "took_ms"):
+        tell(*_progress(seen))
+        for name in ("rung", "tried", "bytes_moved", "bytes_kept", "salvage", "took_ms"):
             self._notes.put(f"database_{name}", seen.get(name))
         if seen.get("salvage"):
             slave = self._joining.slave.name
@@ -152,11 +152,17 @@ class DatabaseSteps:
     def result(self) -> dict[str, Any]:
         """Which rung carried, and what it moved."""
         if self._notes.get("database_rung") is None:
-            return {"rung": "none", "bytes_moved": 0, "salvage": None, "tried": [], "took_ms": 0}
+            return {"rung": "none", "bytes_moved": 0, "bytes_kept": 0, "salvage": None, "tried": [], "took_ms": 0}
         return {
             "rung": self._notes.get("database_rung"),
             "bytes_moved": int(self._notes.get("database_bytes_moved") or 0),
+            "bytes_kept": int(self._notes.get("database_bytes_kept") or 0),
             "salvage": self._notes.get("database_salvage") or None,
             "tried": self._notes.get("database_tried") or [],
             "took_ms": int(self._notes.get("database_took_ms") or 0),
         }
+
+
+def _progress(seen: Mapping[str, Any]) -> tuple[int, int]:
+    """Bytes that are there, moved now or kept of a copy that was cut before, and bytes in all."""
+    return int(seen.get("bytes_moved") or 0) + int(seen.get("bytes_kept") or 0), int(seen.get("bytes_total") or 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ishmael.manager.ports.files import Room
 from ishmael.manager.ports.hands import Hands
@@ -43,14 +44,19 @@ def lacking(hands: Hands, peer: Peer, name: str) -> list[Finding]:
     Raises:
         IshmaelError: it does not answer as it should.
     """
-    wanted = sizes(hands)
+    wanted, database = sizes(hands), hands.database.managed()
+    half = [database.copy] if database is not None else []
     try:
-        told = hands.node.ask(peer, "room", {"paths": list(wanted)}, limit_s=_LIMIT_S)["rooms"]
+        told = hands.node.ask(peer, "room", {"paths": [*wanted, *half]}, limit_s=_LIMIT_S)["rooms"]
     except IshmaelError as error:
         if error.code in _UNKNOWN:
             return []
         raise
     rooms = {path: Room(*(int(told[path][key]) for key in ("device", "free_bytes", "used_bytes"))) for path in wanted}
+    if database is not None:
+        # What a copy that was cut has left is not copied again.
+        kept = max(rooms[database.data].used_bytes, int(told[database.copy]["used_bytes"]))
+        rooms[database.data] = replace(rooms[database.data], used_bytes=kept)
     return too_small(wanted, rooms, name)
 
 

@@ -71,7 +71,7 @@ class Server:
             env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}, timeout=120, **user,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return str(done.stdout)
 
     def own(self, path: Path) -> None:
         """Give files to the server's user."""

@@ -83,6 +83,17 @@ def test_a_slave_without_room_is_not_added(tmp_path: Path) -> None:
     assert findings(first, "add-slave", SLAVE, tmp_path) == []
 
 
+def test_what_a_copy_that_was_cut_has_left_needs_no_room(tmp_path: Path) -> None:
+    """It goes on there: only the rest is still to come."""
+    world = _world("prepared", tmp_path)
+    first, second = world.machines
+    second.files.rooms[DATABASE] = Room(1, 2 * GB, 0)
+    second.files.rooms[f"{DATABASE}.ishmael-new"] = Room(1, 2 * GB, 1 * GB)
+    assert findings(first, "add-slave", SLAVE, tmp_path) == ["no-space"]
+    second.files.rooms[f"{DATABASE}.ishmael-new"] = Room(1, 2 * GB, 2 * GB)
+    assert findings(first, "add-slave", SLAVE, tmp_path) == []
+
+
 @pytest.mark.parametrize(
     "error", [RequestRefused("unknown-op", "There is no op 'room'."), PeerFault("peer-slow", "It did not answer.")]
 )

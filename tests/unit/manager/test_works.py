@@ -327,7 +327,7 @@ def test_re_add_brings_the_former_master_back(tmp_path: Path) -> None:
     stage(world, "standby", tmp_path)
     job = done(world.machines[1], "re-add", {}, tmp_path)
     assert {**job.result, "database": None} == {
-        "slave": "node1", "node": 1, "rung": "none", "bytes_moved": 0, "salvage": None, "database": None,
+        "slave": "node1", "node": 1, "rung": "none", "bytes_moved": 0, "bytes_kept": 0, "salvage": None, "database": None,
         "files_kept": [], "file_bytes_moved": 0, "updated": {}, "data_took_ms": None,
     }  # fmt: skip
     assert findings(world.machines[1], "re-add", {}, tmp_path) == ["already-complete"]

@@ -116,6 +116,11 @@ def lose_frames(node: Node) -> None:
     _on_cable(peer_of(node), chance)
 
 
+def narrow_database(node: Node) -> None:
+    """Let what the node's database sends into the cable pass at 8 MB a second and no faster: TCP slows down to that."""
+    _on_cable(node, "tcp sport 5432 limit rate over 8 mbytes/second burst 1 mbytes")
+
+
 def deafen(node: Node) -> None:
     """Let nothing reach the node on either link; what it sends arrives."""
     _at_switch(node.lab, f'oifname "{node.plan.port}"')

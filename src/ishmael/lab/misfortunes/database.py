@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ishmael.lab import acknowledged, database, faults
 from ishmael.lab.faults.machine import power_on_both, switch_on
-from ishmael.lab.misfortunes.scene import DATA, Scene, finished_jobs, sh, write_commits
+from ishmael.lab.faults.wires import mend, narrow_database
+from ishmael.lab.misfortunes.scene import DATA, Scene, finished_jobs, inside, sh, write_commits
 from ishmael.lab.node import Node
 from ishmael.lab.post import Post
 from ishmael.lab.tools import wait_until
@@ -21,6 +22,7 @@ kill -STOP $(pgrep -f '[p]ostgres: .*walsender')
 PGOPTIONS='-c synchronous_commit=local' psql -h /var/run/postgresql -U ishmael -d lab -qc \
   "INSERT INTO kept (t) VALUES ('only here')"
 """
+_NOTED_BYTES = 16_000_000
 _FULL = "fallocate -l $(($(df --output=avail -B1 /var | tail -n 1) - 1000000)) /var/full"
 
 
@@ -186,22 +188,54 @@ def rewind_cut(scene: Scene) -> None:
 
 
 def copy_cut(scene: Scene) -> None:
-    """The power of the node that joins goes in the middle of the first copy of everything."""
+    """The power of the node that joins goes in the middle of the first copy of everything; the next one goes on there."""
     write_commits(scene.master, 400_000)
     scene.take_over()
     master, former = scene.master, scene.slave
     # A directory that a rewind left half done is copied anew.
     sh(former, f"echo cut >{DATA}/ishmael-rewinding; sync")
+    database.psql(master, "CHECKPOINT")
     with scene.quiet():
-        _in_the_background(master)
-        new = f"/proc/{former.init_pid}/root{DATA}.ishmael-new/base"
-        if not wait_until(Path(new).exists, 60, 0.005):
-            raise HostFault("misfortune", "The copy did not begin.")
-        former.power_cut()
+        narrow_database(master)
+        try:
+            _in_the_background(master)
+            if not wait_until(lambda: _noted(former) > _NOTED_BYTES, 60, 0.02):
+                raise HostFault("misfortune", f"Of the copy {_noted(former)} bytes are on the disk.")
+            former.power_cut()
+        finally:
+            mend(master)
         _failed_and_named(scene)
         switch_on(former)
         scene.cluster.wait_role(former, "standby")
-        scene.re_add()
+        found = scene.re_add()["database"]
+    scene.seen.more |= {"bytes_kept": found["bytes_kept"], "database_bytes_moved": found["bytes_moved"]}
+    if found["rung"] == "copy" and found["bytes_kept"] < _NOTED_BYTES / 2:
+        raise HostFault("misfortune", f"The copy began anew: {found}.")
+    _must_be_equal(scene)
+
+
+def _noted(node: Node) -> int:
+    """Bytes of a copy under way that a node has on its disk and knows of."""
+    with suppress(OSError, ValueError, KeyError, IndexError):
+        note = inside(node, f"{DATA}.ishmael-new/ishmael-manifest").read_bytes()
+        return sum(row[-1] for row in json.loads(note.split(b"\n", 1)[1])["files"].values())
+    return 0
+
+
+def _must_be_equal(scene: Scene) -> None:
+    """The slave has every row and every table that the master has."""
+    database.psql(scene.master, "CHECKPOINT")
+    end = database.psql(scene.master, "SELECT pg_current_wal_lsn()")
+    there = f"SELECT pg_last_wal_replay_lsn() >= '{end}'"
+    if not wait_until(lambda: database.psql(scene.slave, there) == "t", 30, 0.2):
+        raise HostFault("misfortune", "The slave does not get to where the master was.")
+    sums = "SELECT md5(string_agg(k::text, '' ORDER BY id)) FROM kept k"
+    tables = "SELECT md5(string_agg(c::text, '' ORDER BY oid)) FROM pg_class c"
+    for what in (sums, tables):
+        said = [database.psql(node, what, database.ROLE) for node in (scene.master, scene.slave)]
+        if said[0] != said[1]:
+            raise HostFault("misfortune", f"The data is not equal: {what} gives {said}.")
+    scene.seen.more["equal"] = True
 
 
 def _in_the_background(master: Node) -> None:

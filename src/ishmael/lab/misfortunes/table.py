@@ -64,7 +64,7 @@ MISFORTUNES: tuple[Misfortune, ...] = (
     ),
     Misfortune(
         "copy-cut", "the power of the joining node goes in the middle of the first copy",
-        "the job names it; the next re-add copies", database.copy_cut, ("copy",),
+        "the job names it; the next re-add copies what is not there yet, and the data is equal", database.copy_cut, ("copy",),
     ),
     Misfortune(
         "promotion-cut", "the power goes while the slave promotes",

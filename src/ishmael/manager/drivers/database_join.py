@@ -171,9 +171,7 @@ class Ladder:
 
     def _copy(self, *, known: bool) -> None:
         """Copy everything into a new directory, then put it in the old one's place."""
-        wanted = Wanted(
-            str(self._new), self._source.conninfo, self._slot, self._database.programs, self._source.master
-        )
+        wanted = Wanted(str(self._new), self._source.conninfo, self._slot, self._database.programs, self._source.master)
         CopyRung(wanted, self._counted, self._cut).bring()
         self._lap("everything is copied")
         self._write_signal(self._new)
@@ -338,7 +336,8 @@ def main(argv: list[str]) -> int:
             if raw is None:
                 raise HostFault("no-database", "This node has no replicated database.", "Re-add it.")
             database, pairing = database_from_bytes(raw), pairing_of_this_node()
-            Ladder(database, Source(database, source_of(pairing), _master_of(pairing)), application_name(pairing.me), state).climb()
+            source = Source(database, source_of(pairing), _master_of(pairing))
+            Ladder(database, source, application_name(pairing.me), state).climb()
         except IshmaelError as error:
             what = {"whose": error.whose, "code": error.code, "message": error.message, "hint": error.hint}
             state.change(state="failed", error=what)

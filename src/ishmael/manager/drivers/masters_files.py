@@ -125,7 +125,7 @@ class MastersFiles:
         with self._blamed():
             self._wire: psycopg.Connection[tuple[Any, ...]] = psycopg.connect(
                 conninfo, dbname=OWN_DATABASE, application_name=COPY_NAME, autocommit=True,
-                options="-c statement_timeout=0 -c idle_session_timeout=0 -c bytea_output=hex -c client_encoding=UTF8",
+                options="-c statement_timeout=0 -c idle_session_timeout=0 -c jit=off -c client_encoding=UTF8",
             )  # fmt: skip
 
     def close(self) -> None:
@@ -156,6 +156,13 @@ class MastersFiles:
             "SELECT system_identifier::text, pg_walfile_name(%s) FROM pg_control_system()", self._start
         )
         return Origin(system, int(name[:8], 16), self._master)
+
+    def comes_back_with_new_times(self) -> bool:
+        """After a power cut its recovery writes every page again that had been written since the last checkpoint.
+
+        It does with full pages in its log; else a page may be new while the file's time, which was not on disk yet, is old.
+        """
+        return self._rows("SHOW full_page_writes") == [("on",)]
 
     def group_reads(self) -> bool:
         """The master's data directory may be read by its group (``initdb --allow-group-access``), so this one, too."""
@@ -244,6 +251,16 @@ class MastersFiles:
 
 def _said(error: psycopg.Error) -> str:
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+
+
+def may_be_kept(path: str) -> bool:
+    """Whether a file's times can be trusted: not a visibility map's, whose bits are cleared without a log of their own.
+
+    Args:
+        path: below the data directory.
+    """
+    match = _RELATION.fullmatch(path)
+    return match is None or match[3] != "vm"
 
 
 def _left_out(path: str) -> bool:

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ishmael.manager.drivers.copied_files import MANIFEST, Keeping, Kept, Origin, Seen, read_manifest, write_manifest
-from ishmael.manager.drivers.masters_files import CONTROL, COPY_NAME, LOG, MastersFiles, OtherWay, Part
+from ishmael.manager.drivers.masters_files import CONTROL, COPY_NAME, LOG, MastersFiles, OtherWay, Part, may_be_kept
 from ishmael.words.errors import HostFault, IshmaelError, PeerFault
 
 _SPARE_BYTES = 256_000_000
@@ -244,7 +244,7 @@ class WholeCopy:
         try:
             origin = master.begin()
             directories, files = master.look()
-            kept = self._kept(origin, files)
+            kept = self._kept(origin, files) if master.comes_back_with_new_times() else {}
             # From now on the copy is not what was noted of it before.
             write_manifest(self._new, origin, kept)
             stays = {path: one.have for path, one in kept.items()}
@@ -272,7 +272,7 @@ class WholeCopy:
         return {
             path: kept
             for path, kept in noted.items()
-            if path in files and kept.have and kept.holds(files[path]) and self._here.size(path) >= kept.have
+            if path in files and may_be_kept(path) and kept.holds(files[path]) and self._here.size(path) >= kept.have
         }
 
     def _count(self, files: Mapping[str, Seen], kept: Mapping[str, Kept]) -> None:

@@ -138,7 +138,8 @@ _CALLED = {"message", "hint", "text", "why"}
 _SOURCES = sorted(
     path.relative_to(_MANAGER)
     for pattern in ("works/*.py", "appliance/*.py", "data/*.py", "jobs/queue.py", "jobs/runner.py", "watch/scheduler.py",
-                    "watch/cluster.py", "watch/mail.py", "accounts.py", "look.py", "drift.py", "versions.py")
+                    "watch/cluster.py", "watch/mail.py", "accounts.py", "look.py", "drift.py", "versions.py",
+                    "drivers/copied_files.py", "drivers/copy_rung.py", "drivers/masters_files.py", "drivers/whole_copy.py")
     for path in _MANAGER.glob(pattern)
 )  # fmt: skip
 

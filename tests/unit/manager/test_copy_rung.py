@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +16,9 @@ from ishmael.manager.drivers.copy_rung import PATIENCE_S, CopyRung, Tell
 from ishmael.manager.drivers.database_join import Ladder
 from ishmael.manager.drivers.half_copy import COPIED, forget_copy, give_up_copy, new_of, old_of
 from ishmael.manager.drivers.joinstate import JoinState
-from ishmael.manager.drivers.masters_files import OtherWay
+from ishmael.manager.drivers.masters_files import OtherWay, Part
 from ishmael.manager.drivers.pgtools import Source
-from ishmael.manager.drivers.whole_copy import Counted, Wanted
+from ishmael.manager.drivers.whole_copy import Counted, Here, Wanted
 from ishmael.manager.works.database_steps import DatabaseSteps
 from ishmael.manager.works.joining import Joining
 from ishmael.words.database import Database
@@ -253,6 +254,22 @@ def test_a_copy_that_nobody_makes_is_forgotten(tmp_path: Path) -> None:
     new_of(data).mkdir()
     give_up_copy(data, lambda: None)
     assert [path.name for path in tmp_path.iterdir()] == ["main"]
+
+
+@pytest.mark.parametrize(("group_reads", "modes"), [(False, (0o700, 0o600)), (True, (0o750, 0o640))])
+def test_the_copy_is_as_closed_as_the_master(group_reads: bool, modes: tuple[int, int], tmp_path: Path) -> None:
+    """Whatever the program's own mask is."""
+    before = os.umask(0o077)
+    try:
+        here = Here(tmp_path)
+        here.prepare(["base", "base/1"], {}, group_reads=group_reads)
+        here.put(Part("base/1/2", 0, 3), b"abc")
+        here.close()
+    finally:
+        os.umask(before)
+    found = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path, *tmp_path.rglob("*"))}
+    assert found.pop("2") == modes[1]
+    assert len(found) == 5 and set(found.values()) == {modes[0]}
 
 
 class _Notes:

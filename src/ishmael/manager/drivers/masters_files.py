@@ -37,8 +37,8 @@ _LEFT_OUT_BEGINNINGS = ("pgsql_tmp", "pg_internal.init")
 _RELATION = re.compile(r"((?:base/\d+|global)/)(\d+)(?:_(fsm|vm|init))?(?:\.\d+)?")
 _TEMPORARY = re.compile(r"base/\d+/t\d+_\d+(?:_(?:fsm|vm|init))?(?:\.\d+)?")
 _COPY_HEAD = b"PGCOPY\n\xff\r\n\0"
-# Lost: the connection; stopping, starting; the slot is still held by one that was lost.
-_PASSING = ("08", "57P", "55006")
+# The connection is lost; the server stops or starts; the slot is held by one that was lost; too many connections.
+_PASSING = ("08", "57P", "55006", "53300")
 
 _LOOK = """
 WITH RECURSIVE found (path, size, modified, changed, is_directory) AS (

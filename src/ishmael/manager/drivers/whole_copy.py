@@ -100,7 +100,8 @@ class Here:
                 if os.path.normpath(f"{below}/{name}") not in wanted:
                     self._drop(Path(where, name))
         for directory in (*directories, LOG, f"{LOG}/archive_status"):
-            (self._new / directory).mkdir(mode=self._directory_mode, exist_ok=True)
+            (self._new / directory).mkdir(exist_ok=True)
+            (self._new / directory).chmod(self._directory_mode)
         for path, size in files.items():
             os.truncate(self._new / path, size)
 
@@ -120,7 +121,8 @@ class Here:
         if part.path != self._path or part.at == 0:
             self.close()
             flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | (0 if part.at else os.O_TRUNC)
-            self._handle = os.open(self._new / part.path, flags, self._file_mode)
+            self._handle = os.open(self._new / part.path, flags, 0o600)
+            os.fchmod(self._handle, self._file_mode)
             self._path = part.path
         at = part.at
         while data:

@@ -407,6 +407,17 @@ def test_unlogged_and_temporary_tables_stay_behind(master: Server, new: Path) ->
         master.rows("DROP TABLE quick", "CHECKPOINT")
 
 
+def test_a_master_that_crashed_between_is_gone_on_with(master: Server, new: Path) -> None:
+    """It stays master and writes what it has not written yet: what it had changed moves again, the rest is kept."""
+    _cut(master, new, 25)
+    master.rows("UPDATE other SET t = 'crashed' WHERE id % 1000 = 7")
+    master.stop()
+    master.start()
+    counted = _copy(master, new)
+    assert counted.kept > counted.total / 2
+    _must_be_equal(master, new)
+
+
 def test_a_slot_that_is_lost_is_made_again(master: Server, new: Path) -> None:
     """The master has given up the log of long ago; the copy needs only what is written from now on."""
     master.rows("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'", "SELECT pg_reload_conf()")

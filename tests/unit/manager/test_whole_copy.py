@@ -37,7 +37,7 @@ STANDS_STILL = """\
 import signal, sys
 from ishmael.manager.drivers import copied_files, whole_copy
 copied_files._INTERVAL_S, copied_files._PAUSE_PER_S = 0.01, 0.0
-whole_copy._BATCH_BYTES, whole_copy._PART_BYTES = 1000000, 65536
+whole_copy._BATCH_BYTES, whole_copy._PART_BYTES = (1000000, 1000000), 65536
 read, calls = whole_copy.MastersFiles.read, []
 def slow(*arguments):
     calls.append(1)
@@ -82,7 +82,7 @@ def before(finished: Path, new: Path) -> Path:
 @pytest.fixture(autouse=True)
 def in_small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a small database is many batches."""
-    monkeypatch.setattr(whole_copy, "_BATCH_BYTES", 1_000_000)
+    monkeypatch.setattr(whole_copy, "_BATCH_BYTES", (1_000_000, 1_000_000))
     monkeypatch.setattr(whole_copy, "_PART_BYTES", 65_536)
 
 
@@ -160,7 +160,7 @@ def test_a_copy_is_equal_and_complete(master: Server, new: Path) -> None:
 def readings(master: Server, tmp_path_factory: pytest.TempPathFactory) -> int:
     """How often a whole copy reads."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(whole_copy, "_BATCH_BYTES", 1_000_000)
+        patch.setattr(whole_copy, "_BATCH_BYTES", (1_000_000, 1_000_000))
         patch.setattr(whole_copy, "_PART_BYTES", 65_536)
         calls = _cut_before(patch, master, 0)
         _copy(master, tmp_path_factory.mktemp("readings") / "new")

@@ -25,7 +25,8 @@ from ishmael.words.errors import HostFault, IshmaelError, PeerFault
 _SPARE_BYTES = 256_000_000
 # Parts of half a megabyte go through the processor's cache on both nodes; larger ones are slower.
 _PART_BYTES = 524_288
-_BATCH_BYTES, _BATCH_PARTS = 64 * 1024 * 1024, 1000
+# A batch is noted when it is read: it shall take a second, whatever the cable carries.
+_BATCH_BYTES, _BATCH_PARTS = (4_000_000, 64_000_000), 1000
 _CONTROL_BYTES, _CONTROL_TRIES = 8192, 10
 _TELL_S = 0.5
 _LOG_LIMIT_S = 60.0
@@ -233,6 +234,7 @@ class WholeCopy:
         self._wanted, self._new, self._tell = wanted, Path(wanted.new), tell
         self._here, self._log = Here(self._new), Log(wanted)
         self._counted, self._told_s = Counted(), -_TELL_S
+        self._batch_bytes = _BATCH_BYTES[0]
 
     def run(self) -> Counted:
         """Copy; when this returns all is here, and most of it on the disk.
@@ -289,13 +291,17 @@ class WholeCopy:
         """Read all that is not here, a batch at a time; of each the master is asked when its files were written before."""
         read = {path: one.seen for path, one in kept.items()}
         doubtful: set[str] = set()
-        for batch in _batches(files, kept):
+        for batch in _batches(files, kept, lambda: self._batch_bytes):
             self._log.check()
+            before, begun_s = self._counted.moved, time.monotonic()
             begun = [part.path for part in batch if part.at == 0]
             read.update(master.look_again(begun) if begun else {})
             doubtful |= set(begun) - set(read)
             self._read(master, batch, doubtful)
             ends = {part.path: part.at + part.length for part in batch}
+            least, most = _BATCH_BYTES
+            rate = (self._counted.moved - before) / max(time.monotonic() - begun_s, 0.001)
+            self._batch_bytes = min(max(least, int(rate)), most)
             keeping.note({path: Kept(read[path], have) for path, have in ends.items() if have and path not in doubtful})
 
     def _read(self, master: MastersFiles, batch: Sequence[Part], doubtful: set[str]) -> None:
@@ -368,8 +374,8 @@ def must_fit(place: Path, to_come: int, total: int) -> None:
         )
 
 
-def _batches(files: Mapping[str, Seen], kept: Mapping[str, Kept]) -> Iterator[list[Part]]:
-    """Parts of all that is not here; an empty file is one of no length."""
+def _batches(files: Mapping[str, Seen], kept: Mapping[str, Kept], most: Callable[[], int]) -> Iterator[list[Part]]:
+    """Parts of all that is not here, up to so many bytes at a time; an empty file is one of no length."""
     batch: list[Part] = []
     size = 0
     for path, seen in sorted(files.items()):
@@ -377,7 +383,7 @@ def _batches(files: Mapping[str, Seen], kept: Mapping[str, Kept]) -> Iterator[li
         for at in range(begin, seen.size, _PART_BYTES) if seen.size else (0,):
             batch.append(Part(path, at, min(_PART_BYTES, seen.size - at)))
             size += batch[-1].length
-            if size >= _BATCH_BYTES or len(batch) >= _BATCH_PARTS:
+            if size >= most() or len(batch) >= _BATCH_PARTS:
                 yield batch
                 batch, size = [], 0
     if batch:

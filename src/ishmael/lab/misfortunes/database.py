@@ -22,7 +22,7 @@ kill -STOP $(pgrep -f '[p]ostgres: .*walsender')
 PGOPTIONS='-c synchronous_commit=local' psql -h /var/run/postgresql -U ishmael -d lab -qc \
   "INSERT INTO kept (t) VALUES ('only here')"
 """
-_NOTED_BYTES = 16_000_000
+_NOTED_BYTES = 4_000_000
 _FULL = "fallocate -l $(($(df --output=avail -B1 /var | tail -n 1) - 1000000)) /var/full"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from ishmael.lab import plan
-from ishmael.lab.base import newest_package
+from ishmael.lab.base import DEBIAN, newest_package
 from ishmael.lab.node import Node
 from ishmael.lab.tools import wait_until
 from ishmael.words import places
@@ -46,7 +47,7 @@ def _build(tree: Path, target: Path) -> Path:
 
 def _next_ishmael(where: Path) -> Path:
     """Ishmael's package, unpacked and packed again as the next version: the same program that calls itself 0.1.1."""
-    package = newest_package(CHECKOUT)
+    package = newest_package(CHECKOUT, os.environ.get("ISHMAEL_LAB_RELEASE", DEBIAN))
     tree = where / "ishmael"
     subprocess.run(["dpkg-deb", "--raw-extract", str(package), str(tree)], check=True)
     control = (tree / "DEBIAN/control").read_text()

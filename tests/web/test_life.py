@@ -9,6 +9,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from ishmael.lab.plan import CLIENT_IP, LabPlan
+from ishmael.lab.post import USER, Post
 from ishmael.lab.tools import wait_until
 from tests.web.conftest import PASSWORD, Lab, Visitor
 
@@ -53,10 +55,12 @@ def _sign_in(page: Page) -> None:
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
 
 
-def _do(page: Page, button: str) -> None:
-    """Check, agree, follow the job to its end."""
+def _do(page: Page, button: str, works: tuple[str, ...] = ()) -> None:
+    """Check, agree, follow the job to its end; what is told to be missing is none of the services that work."""
     page.get_by_role("button", name="Check", exact=True).click()
     expect(page.get_by_role("heading", name="This will be done")).to_be_visible()
+    for name in works:
+        expect(page.locator("main")).not_to_contain_text(f"{name} does not work on this machine")
     for box in page.locator("input[type=checkbox]").all():
         box.check()
     page.get_by_role("button", name=button).click()
@@ -89,14 +93,82 @@ def test_all_findings_at_once(lab: Lab, page: Page) -> None:
     assert lab.status("node1")["state"] == "alone"
 
 
+def _network(lab: Lab, page: Page, address: str, node: str) -> None:
+    """Both interfaces as they are proposed, and a name server: applied, and kept."""
+    page.goto(f"https://{address}/network")
+    expect(page.get_by_label("Telephone NIC")).to_have_value("phone0")
+    expect(page.get_by_label("Internal NIC")).to_have_value("cable0")
+    page.get_by_label("Name servers").fill("10.77.0.1")
+    page.get_by_role("button", name="Check", exact=True).click()
+    expect(page.locator(".diff")).to_contain_text("DNS=10.77.0.1")
+    _accessible(page)
+    page.get_by_role("button", name="Apply now").click()
+    keep = page.get_by_role("button", name="Keep them")
+
+    def offered() -> bool:
+        page.goto(f"https://{address}/network")
+        return keep.count() > 0
+
+    assert wait_until(offered, 15, 0.2)
+    _accessible(page)
+    keep.click()
+    assert wait_until(lambda: not offered(), 15, 0.2)
+    assert lab.sh(node, "grep -c ^DNS=10.77.0.1$ /etc/systemd/network/05-ishmael-phone0.network") == "1"
+
+
+def test_the_network(lab: Lab, page: Page) -> None:
+    """By clicks, before anything else; the settings hold, and are still there when they were kept."""
+    _network(lab, page, NODE1, "node1")
+
+
+def _service(page: Page, name: str, button: str, ticks: dict[str, bool], texts: dict[str, str]) -> None:
+    page.goto(f"https://{NODE1}/services/{name}")
+    for label, wanted in ticks.items():
+        page.get_by_label(label).set_checked(wanted)
+    for label, text in texts.items():
+        page.get_by_label(label, exact=True).fill(text)
+    page.get_by_role("button", name="Check", exact=True).click()
+    expect(page.locator(".diff")).to_be_visible()
+    page.get_by_role("button", name=button).click()
+
+
+def test_the_services(lab: Lab, page: Page) -> None:
+    """One applied at once, the others collected and applied together: all of them run."""
+    on = {"The service runs": True}
+    dhcp = {"First address for telephones": "10.77.0.100", "Last address for telephones": "10.77.0.199"}
+    _service(page, "dns", "Apply now", {**on, "Telephones get their addresses from here": True}, dhcp)
+    expect(page.get_by_role("heading", name="Done", exact=True)).to_be_visible(timeout=JOB_MS)
+    fax = {"Own number, with country code, such as +49 30 1234567": "+49 30 1234567", "Country code, such as 49": "49",
+           "Area code, without a leading zero": "30"}  # fmt: skip
+    post = Post(LabPlan(lab.name))
+    mail = {"Mail server that takes all our mail": CLIENT_IP, "Name to log in with; empty: no login": USER,
+            "Password": post.password_file.read_text()}  # fmt: skip
+    for name, ticks, texts in (
+        ("ntp", on, {}),
+        ("fax", on, fax),
+        ("mail", {**on, "Its certificate has to be good": False}, mail),
+    ):
+        _service(page, name, "Save, apply later", ticks, texts)
+        expect(page.get_by_role("heading", name="Waiting to be applied")).to_be_visible()
+    assert post.password_file.read_text() not in page.content()
+    _accessible(page)
+    page.get_by_role("button", name="Apply").click()
+    expect(page.get_by_role("heading", name="Waiting to be applied")).to_have_count(0)
+    page.goto(f"https://{NODE1}/services")
+    assert wait_until(lambda: "does not run" not in page.reload().text(), 20, 0.3)  # type: ignore[union-attr]
+    _accessible(page)
+    _shot(page, "services-alone")
+
+
 def test_set_up_master(lab: Lab, page: Page) -> None:
-    """The node becomes master; the key to copy is shown."""
+    """The node becomes master; the services that were set up stand not against it; the key to copy is shown."""
+    page.goto(f"https://{NODE1}/cluster/setup-master")
     page.get_by_label("Cluster IP").fill(CLUSTER)
     page.get_by_label("Telephone NIC").select_option("phone0")
     page.get_by_label("Internal NIC").select_option("cable0")
     page.get_by_label("References").fill("10.77.0.1, 10.77.0.2")
     _shot(page, "set-up-master")
-    _do(page, "Set up the master")
+    _do(page, "Set up the master", ("DNS and DHCP", "E-mail", "Fax"))
     _accessible(page)
     _shot(page, "set-up-master-done")
     assert lab.status("node1")["holds_cluster_ip"]
@@ -114,6 +186,8 @@ def test_prepare_and_add_the_slave(lab: Lab, visitor: Visitor, page: Page) -> No
     _accessible(page)
     other = visitor.page(HOSTS)
     _first_admin(lab, other, "node2", NODE2)
+    _network(lab, other, NODE2, "node2")
+    other.goto(f"https://{NODE2}/")
     other.get_by_role("link", name="Prepare slave").click()
     other.get_by_label("Join code or SSH public key").fill("ssh-rsa AAAA")
     other.get_by_role("button", name="Check", exact=True).click()
@@ -132,7 +206,7 @@ def test_prepare_and_add_the_slave(lab: Lab, visitor: Visitor, page: Page) -> No
 def test_every_page(page: Page) -> None:
     """Accessible, in both languages; small and complete."""
     pages = ("/", "/cluster", "/services", "/services/dns", "/services/mail", "/status", "/status/node1/N1", "/events",
-             "/jobs", "/jobs/1", "/notifications", "/users", "/salvage", "/cluster/failover", "/cluster/reset")  # fmt: skip
+             "/jobs", "/jobs/1", "/notifications", "/users", "/salvage", "/drift", "/network", "/cluster/failover", "/cluster/reset")  # fmt: skip
     for path in pages:
         page.goto(f"https://{CLUSTER}{path}")
         expect(page.locator("h1")).to_be_visible()
@@ -150,6 +224,39 @@ def test_every_page(page: Page) -> None:
     page.emulate_media(color_scheme="light")
     page.get_by_role("button", name="English").click()
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+
+def test_the_slave_has_the_services_too(lab: Lab) -> None:
+    """The same files, at the cluster IP; the names and leases are served by the master alone."""
+    conf = "/etc/dnsmasq.d/ishmael.conf"
+    assert wait_until(lambda: lab.sh("node2", f"cat {conf} || true") == lab.sh("node1", f"cat {conf}"), 20, 0.5)
+    assert f"pbx.phones.internal,pbx,{CLUSTER}" in lab.sh("node1", f"cat {conf}")
+    assert lab.sh("node2", "systemctl is-active dnsmasq || true") == "inactive"
+
+
+def test_a_change_by_hand(lab: Lab, page: Page) -> None:
+    """Named on the page with its lines; a service's is taken over and dropped again, a locked file is put back."""
+    lab.sh("node1", "echo log-queries >>/etc/dnsmasq.d/ishmael.conf; echo >>/etc/hostname")
+    page.goto(f"https://{CLUSTER}/services")
+    page.get_by_role("link", name="Changed by hand").click()
+    expect(page.locator("#by-hand .diff")).to_contain_text("+log-queries")
+    _accessible(page)
+    page.get_by_role("button", name="Take over").click()
+    expect(page.get_by_role("heading", name="Done", exact=True)).to_be_visible(timeout=JOB_MS)
+    page.goto(f"https://{CLUSTER}/services/dns")
+    expect(page.locator("#own-lines .diff")).to_contain_text("+log-queries")
+    page.get_by_role("button", name="Drop these lines").click()
+    expect(page.get_by_role("heading", name="Done", exact=True)).to_be_visible(timeout=JOB_MS)
+    assert "log-queries" not in lab.sh("node1", "cat /etc/dnsmasq.d/ishmael.conf")
+    page.goto(f"https://{CLUSTER}/")
+    expect(page.locator("#drift")).to_contain_text("/etc/hostname", timeout=15000)
+    page.get_by_role("link", name="Take over or put back").click()
+    expect(page.locator(".diff")).to_be_visible()
+    _accessible(page)
+    _shot(page, "drift")
+    page.get_by_role("button", name="Put back").click()
+    expect(page.get_by_text("Nothing was changed outside Ishmael.")).to_be_visible()
+    assert lab.sh("node1", "cat /etc/hostname") == "node1"
 
 
 def test_a_cut_cable_is_drawn(lab: Lab, page: Page) -> None:
@@ -245,6 +352,16 @@ def test_a_power_cut_with_the_page_open(lab: Lab, page: Page) -> None:
     expect(page.locator("main h1")).to_have_text("Overview")
     _shot(page, "overview-after-power-cut")
     lab.json("heal")
+
+
+def test_a_service_is_switched_off(lab: Lab, page: Page) -> None:
+    """By clicks, on the node that serves alone now; nobody answers any more."""
+    page.goto(f"https://{CLUSTER}/services/dns")
+    page.get_by_label("The service runs").uncheck()
+    page.get_by_role("button", name="Check", exact=True).click()
+    page.get_by_role("button", name="Apply now").click()
+    expect(page.get_by_role("heading", name="Done", exact=True)).to_be_visible(timeout=JOB_MS)
+    assert lab.sh("node1", "systemctl is-active dnsmasq || true") == "inactive"
 
 
 def test_nothing_went_wrong_in_the_browser(visitor: Visitor) -> None:

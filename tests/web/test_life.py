@@ -58,7 +58,7 @@ def _sign_in(page: Page) -> None:
 def _do(page: Page, button: str, works: tuple[str, ...] = ()) -> None:
     """Check, agree, follow the job to its end; what is told to be missing is none of the services that work."""
     page.get_by_role("button", name="Check", exact=True).click()
-    expect(page.get_by_role("heading", name="This will be done")).to_be_visible()
+    expect(page.get_by_role("heading", name="This will be done")).to_be_visible(timeout=JOB_MS)
     for name in works:
         expect(page.locator("main")).not_to_contain_text(f"{name} does not work on this machine")
     for box in page.locator("input[type=checkbox]").all():

@@ -185,7 +185,8 @@ def test_after_a_power_cut_everything_is_on_the_new_master_and_the_direction_tur
     _until(lambda: _in_step(master))
     here, there = _root(master), _root(slave)
     with Phones(complete.plan) as phones:
-        assert all(row["registered"] for row in register(complete.plan, phones, ["101", "102"]))
+        # The test before has lost a third of all frames.
+        _until(lambda: all(row["registered"] for row in register(complete.plan, phones, ["101", "102"])))
         (here / VOICE.lstrip("/")).mkdir(parents=True, exist_ok=True)
         (here / VOICE.lstrip("/") / "last.wav").write_bytes(b"please call back" * 2000)
         _call_file(master, "later.call", 3600)

@@ -25,8 +25,6 @@ from ishmael.lab.tools import wait_until
 
 _MOVE_TIMEOUT_S = 20.0
 _MASTER_TIMEOUT_S = 15.0
-_PAUSE_MS = 100.0
-"""A prober that is this late shows a pause of the whole machine; a keeper that pauses longer asks for its right anew."""
 _OUT_OF_SERVICE = ("standby", "out")
 
 
@@ -229,12 +227,6 @@ def _await_one_master(cluster: Cluster) -> tuple[float | None, dict[str, str]]:
     return (round((time.monotonic() - begun) * 1000) if found else None), roles
 
 
-def _stood_still(seen: Trial) -> bool:
-    """The machine under the lab paused, as its own prober saw: a master that lets go for that is right."""
-    paused = any(f" {rule}: " in line for line in seen.rules for rule in ("9a", "9b"))
-    return paused and seen.measured.late_ms >= _PAUSE_MS
-
-
 def judge(fault: Fault, seen: Trial) -> list[str]:
     """What of a trial the table does not allow, in words."""
     moved, measured, wrong = seen.measured.last_node != seen.master, seen.measured, []
@@ -262,7 +254,7 @@ def judge(fault: Fault, seen: Trial) -> list[str]:
         wrong.append(f"moved without a new epoch: {seen.epochs[0]}")
     # A master that let go and resumed serves under a new epoch as well; where nothing may move, nobody lets go.
     resumed = seen.epochs[0] != seen.epochs[1] and not moved
-    if resumed and fault.serves and fault.moves is Moves.NEVER and not _stood_still(seen):
+    if resumed and fault.serves and fault.moves is Moves.NEVER:
         wrong.append(f"the epoch went from {seen.epochs[0]} to {seen.epochs[1]}, though nothing moved: {seen.rules}")
     if not seen.complete:
         wrong.append("the cluster did not become complete again")

@@ -114,7 +114,8 @@ class ReAdd:
         moved += self._versions.result()["bytes_moved"]
         return {
             "slave": slave.name, "node": slave.id, "rung": database["rung"],
-            "bytes_moved": moved + database["bytes_moved"], "bytes_kept": database["bytes_kept"], "salvage": database["salvage"], "database": database,
+            "bytes_moved": moved + database["bytes_moved"], "bytes_kept": database["bytes_kept"],
+            "salvage": database["salvage"], "database": database,
             **self._copying.result(),
             **self._initial.result(),
             "updated": self._versions.result()["updated"],

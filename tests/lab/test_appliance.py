@@ -6,30 +6,26 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import datetime
 from functools import partial
 from typing import Any
 
 import pytest
 
 from ishmael.lab import client, plan
-from ishmael.lab.answers import CLIENT_MAC, Asking, after_takeover_ms
+from ishmael.lab.answers import Asking, after_takeover_ms
+from ishmael.lab.bench.services import FAXES, LEASES, change, receive_fax, switch_all_off, switch_all_on
 from ishmael.lab.leased import MAC, LeasedPhone, Told
 from ishmael.lab.node import Node
 from ishmael.lab.plan import LabPlan
-from ishmael.lab.post import USER, Post
+from ishmael.lab.post import Post
 from ishmael.lab.tools import wait_until
 from tests.lab.conftest import Lab
 
 pytestmark = pytest.mark.lab
-CONF, LEASES = "/etc/dnsmasq.d/ishmael.conf", "/var/lib/ishmael-leases/dnsmasq.leases"
-DNS = ("dhcp=true", "range_from=10.77.0.100", "range_to=10.77.0.199", "lease_minutes=2",
-       f"reservations={CLIENT_MAC}={plan.CLIENT_IP}")  # fmt: skip
-MAIL = (f"smarthost={plan.CLIENT_IP}", "verify=false", f"user={USER}", "--password-file", "/root/smarthost")
-# The aim is three seconds on a machine that does nothing else; the one that tests run on has other labs to serve.
-APPLIED_S = 12.0
-ANSWER_MS = {"dns": 1000.0, "dhcp": 1000.0, "ntp": 2000.0, "mail": 2000.0}
+CONF = "/etc/dnsmasq.d/ishmael.conf"
 FOLLOWED_S = 20.0
+# The aims, and what is measured on a machine that does nothing else, are those of `script/bench services`.
+APPLIED_S, ANSWERED_MS = 9.0, 5000.0
 SEND = """
 import smtplib, sys
 with smtplib.SMTP(sys.argv[1], 25, timeout=5) as server:
@@ -42,15 +38,6 @@ def _nodes(lab: Lab) -> tuple[Node, Node]:
     master = lab.cluster.master()
     assert master is not None
     return master, next(node for node in lab.cluster.nodes if node.plan != master.plan)
-
-
-def _set(node: Node, *words: str) -> float:
-    """Change a service; how long its job took, in seconds."""
-    done = node.exec(["ishmael", "services", *words, "--yes", "--json"], timeout_s=60)
-    assert done.returncode == 0, done.stdout + done.stderr
-    job = json.loads(done.stdout)
-    took = datetime.fromisoformat(job["ended_at"]) - datetime.fromisoformat(job["created_at"])
-    return round(took.total_seconds(), 2)
 
 
 def _reads(node: Node, path: str) -> str:
@@ -66,26 +53,32 @@ def off(lab: Lab) -> Iterator[None]:
     """The services of this story are off again when it ends."""
     yield
     master, _ = _nodes(lab)
-    for name in ("dns", "ntp", "mail"):
-        _set(master, "set", name, "enabled=false")
+    switch_all_off(master)
 
 
 def test_changes_are_applied_and_followed(complete: Lab, off: None) -> None:
     """Switched on, and changed while they run; the slave has the same files soon, and runs what runs on both."""
     master, slave = _nodes(complete)
-    master.say(["sh", "-euc", "umask 077; cat >/root/smarthost"], stdin=Post(complete.plan).password_file.read_text())
-    times = {f"{name} on": _set(master, "set", name, "enabled=true", *more)
-             for name, more in (("dns", DNS), ("ntp", ()), ("mail", MAIL))}  # fmt: skip
-    for name, change in (("dns", "name=sip"), ("ntp", "stratum=9"), ("mail", "domain=example.org")):
-        times[name] = _set(master, "set", name, change)
-    _set(master, "set", "dns", "name=pbx")
+    times = switch_all_on(complete.plan, master)
     print(f"applied, in seconds: {json.dumps(times)}")
     assert max(times.values()) <= APPLIED_S
     for path in (CONF, "/etc/chrony/conf.d/ishmael.conf"):
         assert wait_until(partial(_same, path, master, slave), FOLLOWED_S, 0.2), path
-    units = ["chrony", "postfix@-", "dnsmasq"]
-    there = ["active", "active", "inactive"]
+    units = ["chrony", "postfix@-", "dnsmasq", "faxq", "hfaxd"]
+    there = ["active", "active", "inactive", "inactive", "inactive"]
     assert wait_until(lambda: slave.exec(["systemctl", "is-active", *units]).stdout.split() == there, FOLLOWED_S, 0.2)
+
+
+def test_a_fax_that_came_in_is_on_both_nodes(complete: Lab, off: None) -> None:
+    """With its content, owner and mode; and one that was thrown away is gone there, too."""
+    master, slave = _nodes(complete)
+    look = ["sh", "-c", f"stat -c '%U %G %a %s' {FAXES}/fax00042.tif; sha256sum <{FAXES}/fax00042.tif"]
+    receive_fax(master, "fax00042.tif")
+    there = master.exec(look).stdout
+    assert there.startswith("uucp uucp 644 60000\n")
+    assert wait_until(lambda: slave.exec(look).stdout == there, FOLLOWED_S, 0.1)
+    master.say(["rm", f"{FAXES}/fax00042.tif"])
+    assert wait_until(lambda: "fax00042" not in slave.exec(["ls", FAXES]).stdout, FOLLOWED_S, 0.1)
 
 
 def test_a_change_by_hand_is_taken_over_on_both_nodes_or_put_back(complete: Lab, off: None) -> None:
@@ -93,13 +86,13 @@ def test_a_change_by_hand_is_taken_over_on_both_nodes_or_put_back(complete: Lab,
     master, slave = _nodes(complete)
     master.say(["sed", "-i", "s/^bogus-priv$/&\\nlocal-ttl=7/", CONF])
     assert wait_until(lambda: CONF in (complete.cluster.status(master) or {}).get("drift", []), 10, 0.2)
-    _set(master, "take-over", "dns")
+    change(master, "take-over", "dns")
     assert wait_until(lambda: "local-ttl=7" in _reads(slave, CONF), FOLLOWED_S, 0.2)
     slave.say(["sh", "-c", f"echo log-queries >>{CONF}"])
-    _set(slave, "put-back", "dns")
+    change(slave, "put-back", "dns")
     assert _reads(slave, CONF) == _reads(master, CONF)
     assert "local-ttl=7" in _reads(slave, CONF)
-    _set(master, "put-back", "dns", "--own-lines")
+    change(master, "put-back", "dns", "--own-lines")
     assert wait_until(lambda: "local-ttl" not in _reads(slave, CONF), FOLLOWED_S, 0.2)
 
 
@@ -116,17 +109,18 @@ def test_a_phone_and_every_service_outlive_a_power_cut(complete: Lab, off: None)
             assert wait_until(lambda: _sent(complete.plan, "before"), 10, 0.1)
             complete.json("fault", "power-cut", old.plan.name)
             complete.cluster.wait_role(new, "master")
-            assert row in _reads(new, LEASES)
             phone.renew()
             renewed = phone.wait("renew")
             assert wait_until(lambda: _sent(complete.plan, "after"), 10, 0.1)
     _has_all(renewed)
     assert renewed.options["ip"] == got.options["ip"]
+    # Later than at once: dnsmasq writes the file anew when it starts.
+    assert wait_until(lambda: row in _reads(new, LEASES), FOLLOWED_S, 0.1)
     times = after_takeover_ms(asking.found, old.plan.name, new.plan.name)
     print(f"after the takeover, in milliseconds: {json.dumps(times)}")
     assert {word for _, word in asking.found["dns"]} == {plan.CLUSTER_IP}
     assert {word for _, word in asking.found["dhcp"]} == {plan.CLIENT_IP}
-    assert {name: times[name] for name, limit in ANSWER_MS.items() if times[name] > limit} == {}
+    assert max(value for name, value in times.items() if name != "silence") <= ANSWERED_MS
     assert wait_until(lambda: "after" in Post(complete.plan).text(), 20, 0.2)
 
 

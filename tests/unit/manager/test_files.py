@@ -15,7 +15,7 @@ import pytest
 
 from ishmael.manager.data import astdb, diverged, fetching, held, receiver
 from ishmael.manager.data.files import LAG_S_MAX, objection
-from ishmael.manager.data.pending import OPEN_S, Pending, left_out
+from ishmael.manager.data.pending import left_out
 from ishmael.manager.data.salvage import Salvage
 from ishmael.manager.data.sender import Report, Sender
 from ishmael.manager.drivers import rsync, rsyncd
@@ -35,55 +35,6 @@ def _put(path: bytes, data: bytes = b"") -> None:
     target = Path(os.fsdecode(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(data)
-
-
-# Names that wait
-
-
-def test_a_closed_file_is_due_at_once_and_an_open_one_a_little_later() -> None:
-    """What nobody writes any more goes at once; what is being written may wait for its end, but not for ever."""
-    pending = Pending()
-    pending.note(VOICE, b"open", 10.0, settled=False)
-    assert pending.take(10.0) is None
-    pending.note(VOICE, b"closed", 10.1, settled=True)
-    assert pending.take(10.1) == (VOICE, [b"closed"])
-    assert pending.take(10.0 + OPEN_S) == (VOICE, [b"open"])
-
-
-def test_the_lag_is_the_age_of_the_oldest_that_has_not_arrived() -> None:
-    """Also while it is on its way, and when it failed."""
-    pending = Pending()
-    pending.note(VOICE, ODD, 10.0, settled=True)
-    pending.take(10.0)
-    assert pending.lag_s(12.0) == 2.0
-    pending.failed(VOICE, [ODD], 12.0)
-    assert (pending.lag_s(13.0), pending.stuck()) == (3.0, [r"/var/spool/voice/bad\xff name"])
-    assert pending.take(12.5) is None
-    pending.take(13.0)
-    pending.arrived(VOICE, [ODD])
-    assert (pending.lag_s(20.0), len(pending), pending.stuck()) == (0.0, 0, [])
-
-
-def test_a_change_during_its_own_transfer_is_sent_again() -> None:
-    """What was on its way may have been read before the change."""
-    pending = Pending()
-    pending.note(VOICE, b"f", 10.0, settled=True)
-    pending.take(10.0)
-    pending.note(VOICE, b"f", 10.1, settled=True)
-    pending.arrived(VOICE, [b"f"])
-    assert pending.take(10.1) == (VOICE, [b"f"])
-
-
-def test_one_bad_name_does_not_hold_up_the_others() -> None:
-    """Of a batch that failed in part each goes by itself, after those that have not been tried."""
-    pending = Pending()
-    for name in (b"a", b"b"):
-        pending.note(VOICE, name, 10.0, settled=True)
-    pending.take(10.0)
-    for name in (b"a", b"b"):
-        pending.alone(VOICE, name, 10.0)
-    pending.note(VOICE, b"new", 10.5, settled=True)
-    assert [pending.take(11.0) for _ in range(3)] == [(VOICE, [b"new"]), (VOICE, [b"a"]), (VOICE, [b"b"])]
 
 
 @pytest.mark.parametrize(
@@ -420,7 +371,7 @@ def test_a_slave_gets_in_step_though_something_is_always_written(tmp_path: Path)
     )
     sender._small.note(files, b"before", 9.0, settled=True)
     assert not sender.report().in_step
-    sender._compared.add(files)
+    sender._comparisons.end(files, sender._comparisons.begin(files), 10.0)
     assert not sender.report().in_step
     now_s[0] = 12.0
     sender._small.take(12.0)
@@ -441,19 +392,7 @@ def test_a_slave_that_was_away_is_compared_again(tmp_path: Path) -> None:
     copies.during = sender.doubt
     sender._compare(files)
     assert not sender.report().in_step
-    assert sender._compare_at_s[files] == 0.0
+    assert sender._comparisons.due(0.0) == [files]
     copies.during = lambda: None
     sender._compare(files)
     assert sender.report().in_step
-
-
-def test_a_slave_that_was_not_reached_is_tried_every_second() -> None:
-    """It may be back, and take over, any moment; a name that it refuses is tried more and more rarely."""
-    pending = Pending()
-    for reached, wait_s in ((False, 1.0), (True, 16.0)):
-        pending.clear()
-        pending.note(VOICE, b"f", 0.0, settled=True)
-        for turn in range(5):
-            assert pending.take(1000.0 * turn) is not None
-            pending.failed(VOICE, [b"f"], 1000.0 * turn, reached=reached)
-        assert pending.next_due_s() == 4000.0 + wait_s

@@ -409,6 +409,7 @@ def test_unlogged_and_temporary_tables_stay_behind(master: Server, new: Path) ->
 
 def test_a_master_that_crashed_between_is_gone_on_with(master: Server, new: Path) -> None:
     """It stays master and writes what it has not written yet: what it had changed moves again, the rest is kept."""
+    master.rest()
     _cut(master, new, 25)
     master.rows("UPDATE other SET t = 'crashed' WHERE id % 1000 = 7")
     master.stop()

@@ -13,7 +13,8 @@ from typer.core import TyperGroup
 from ishmael.lab import base, idle, lifecycle, state, stress
 from ishmael.lab.bench import data as data_bench
 from ishmael.lab.bench import failover as failover_bench
-from ishmael.lab.bench import life
+from ishmael.lab.bench import figures, life
+from ishmael.lab.bench import services as services_bench
 from ishmael.lab.bench import web as web_bench
 from ishmael.lab.bench.systems import PEER_LAB, PeerSystem, Product, System
 from ishmael.lab.cluster import Cluster
@@ -167,7 +168,24 @@ def life_command(
     lab = LabPlan(lab_name)
     with _systems(lab, ()):
         summary = life.many(lab, runs, say, print_runs=as_json)
-    emit(as_json, {"summary": {"ishmael": {"life": summary}}}, *life.table(summary))
+    emit(as_json, {"summary": {"ishmael": {"life": summary}}}, *figures.table(summary))
+
+
+@app.command(name="services")
+def services_command(
+    runs: Annotated[int, typer.Option("--runs", min=1, help="How many power cuts.")] = 3,
+    lab_name: LabName = DEFAULT_NAME,
+    as_json: Json = False,
+) -> None:
+    """Measure DNS, DHCP, NTP, e-mail and fax: how long changes take, and how soon each answers after a power cut.
+
+    With --json one object a run, and a summary as the last line. Brings a lab up when there is none.
+    """
+    need_root()
+    lab = LabPlan(lab_name)
+    with _systems(lab, ()):
+        summary = services_bench.many(lab, runs, say, print_runs=as_json)
+    emit(as_json, {"summary": {"ishmael": {"services": summary}}}, *figures.table(summary))
 
 
 @app.command(name="web")

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ishmael.lab import idle, plan
+from ishmael.lab.bench import figures
 from ishmael.lab.build import Say
 from ishmael.lab.cluster import Cluster
 from ishmael.lab.faults.machine import switch_on
-from ishmael.lab.measure import spread
 from ishmael.lab.node import Node
 from ishmael.lab.plan import LabPlan
 from ishmael.lab.tools import wait_until
@@ -138,25 +138,4 @@ def many(lab: LabPlan, runs: int, say: Say, *, print_runs: bool) -> dict[str, An
         )
         if print_runs:
             print(json.dumps({"run": run, **row}), flush=True)
-    return summary(rows)
-
-
-def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """By figure: median, 95th percentile, longest, the limit, and whether it was kept."""
-    found = {}
-    for name in rows[0]:
-        values = [value for row in rows for value in (row[name] if isinstance(row[name], list) else [row[name]])]
-        of: dict[str, Any] = {**spread(values), "runs": len(rows)}
-        if name in LIMITS:
-            of |= {"limit": LIMITS[name], "kept": of["p95" if name == "api_read_ms" else "median"] <= LIMITS[name]}
-        found[name] = of
-    return found
-
-
-def table(found: Mapping[str, Any]) -> list[str]:
-    """For a person."""
-    lines = [f"{'':24}{'median':>9}{'p95':>9}{'max':>9}{'limit':>9}"]
-    for name, of in found.items():
-        kept = "" if of.get("kept", True) else "  not kept"
-        lines.append(f"{name:24}{of['median']:9}{of['p95']:9}{of['max']:9}{of.get('limit', ''):>9}{kept}")
-    return lines
+    return figures.summary(rows, LIMITS, {"api_read_ms": "p95"})

@@ -34,7 +34,7 @@ class Mail:
         enable=("postfix.service",),
         with_master=False,
         checkers=(
-            ("cp", "/etc/postfix/master.cf", "{dir}/master.cf"),
+            ("cp", "--preserve=timestamps", "/etc/postfix/master.cf", "{dir}/master.cf"),
             ("postconf", "-c", "{dir}", "-n"),
         ),
         quiet=True,

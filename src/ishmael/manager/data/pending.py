@@ -13,6 +13,7 @@ OPEN_S = 1.0
 BATCH_MAX = 2000
 _AGAIN_S_FIRST, _AGAIN_S_MAX = 1.0, 30.0
 _UNREACHED_S_MAX = 1.0
+_PARTS = 8
 
 
 @dataclass(slots=True)
@@ -20,7 +21,8 @@ class _Waiting:
     since_s: float
     due_s: float
     tries: int = 0
-    alone: bool = False
+    share: int = 0
+    """So many at most go together, for a batch with it failed; 0: as many as there are."""
 
 
 class Pending:
@@ -33,12 +35,20 @@ class Pending:
         self._waiting: dict[tuple[FileSet, bytes], _Waiting] = {}
         self._flying: dict[tuple[FileSet, bytes], _Waiting] = {}
 
-    def note(self, files: FileSet, path: bytes, now_s: float, *, settled: bool) -> None:
-        """This name changed; one that is still being written may wait a little for its end."""
+    def note(self, files: FileSet, path: bytes, now_s: float, *, settled: bool, since_s: float | None = None) -> None:
+        """This name changed; one that is still being written may wait a little for its end.
+
+        Args:
+            files: the directory.
+            path: relative to it.
+            now_s: the time, in seconds.
+            settled: nobody is writing to it.
+            since_s: when it changed, if that was before now.
+        """
         due_s = now_s if settled else now_s + OPEN_S
         found = self._waiting.get((files, path))
         if found is None:
-            self._waiting[files, path] = _Waiting(now_s, due_s)
+            self._waiting[files, path] = _Waiting(now_s if since_s is None else since_s, due_s)
         elif found.tries == 0:
             found.due_s = min(found.due_s, due_s)
 
@@ -47,11 +57,10 @@ class Pending:
         due = [key for key, waits in self._waiting.items() if waits.due_s <= now_s]
         if not due:
             return None
-        files, first = min(due, key=lambda key: (self._waiting[key].alone, self._waiting[key].since_s))
-        if self._waiting[files, first].alone:
-            names = [first]
-        else:
-            names = [path for where, path in due if where == files and not self._waiting[where, path].alone][:BATCH_MAX]
+        files, first = min(due, key=lambda key: (self._waiting[key].share > 0, self._waiting[key].since_s))
+        share = self._waiting[files, first].share
+        names = [path for where, path in due if where == files and self._waiting[where, path].share == share]
+        names = names[: share or BATCH_MAX]
         for path in names:
             waits = self._waiting.pop((files, path))
             self._flying[files, path] = waits
@@ -76,21 +85,17 @@ class Pending:
                 waits.due_s = min(waits.due_s, newer.due_s)
             self._waiting[files, path] = waits
 
-    def alone(self, files: FileSet, path: bytes, now_s: float) -> None:
-        """Some name of its batch failed, and it is not known which: the next time it goes by itself."""
-        waits = self._flying.pop((files, path), None)
-        if waits is not None:
-            waits.due_s, waits.alone = now_s, True
-            self._waiting[files, path] = waits
+    def split(self, files: FileSet, paths: Sequence[bytes], now_s: float) -> None:
+        """Some name of this batch failed, and it is not known which: the next time they go in smaller ones."""
+        for path in paths:
+            waits = self._flying.pop((files, path), None)
+            if waits is not None:
+                waits.due_s, waits.share = now_s, max(1, len(paths) // _PARTS)
+                self._waiting[files, path] = waits
 
     def has(self, files: FileSet, path: bytes) -> bool:
         """This name waits or is on its way."""
         return (files, path) in self._waiting or (files, path) in self._flying
-
-    def clear(self) -> None:
-        """Nothing waits."""
-        self._waiting.clear()
-        self._flying.clear()
 
     def lag_s(self, now_s: float) -> float:
         """Age of the oldest change that the slave does not have; 0 when it has all, in seconds."""

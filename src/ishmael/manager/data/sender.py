@@ -2,7 +2,8 @@
 
 Two lanes carry names over, small files and large ones, so that a recording of an hour does not hold up a voice mail. A
 name is in one lane only: two transfers of one file could end in the wrong order. A comparison of everything, at the
-beginning, after every gap and at intervals, only finds names that differ, and puts them into the lanes like changes.
+beginning, after every gap and at intervals, only finds names that differ, and puts them into the lanes like changes, a
+bounded number at a time.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ishmael.manager.data import astdb
+from ishmael.manager.data.comparing import Comparisons
 from ishmael.manager.data.pending import Pending, left_out
-from ishmael.manager.ports.copies import Copied, Copies, Target
+from ishmael.manager.ports.copies import NAMES_MAX, Copied, Copies, Target
 from ishmael.manager.ports.watcher import Watcher
 from ishmael.words import places
 from ishmael.words.errors import HostFault, IshmaelError
@@ -26,14 +28,13 @@ from ishmael.words.profile import FileSet, Profile
 log = logging.getLogger(__name__)
 SNAPSHOTS_SET = FileSet(places.SNAPSHOTS, exclude=("*.new", "*-journal"))
 LARGE_BYTES = 4_000_000
-COMPARE_EVERY_S = 600.0
 WAITING_MAX = 50_000
-_BULK = 20_000
+"""Names that wait in a lane; of more it is only known that there are some."""
+_FED_MAX = 20_000
 _WALK_MAX = 20_000
 _QUIET_S, _COLLECT_S = 0.008, 0.05
 _LOOK_S = 0.25
 _ROOTS_S = 2.0
-_COMPARE_AGAIN_S = 5.0
 
 
 @dataclass(slots=True)
@@ -41,10 +42,10 @@ class Report:
     """How far the slave is, for whoever asks.
 
     Args:
-        lag_ms: age of the oldest change that it does not have; None when nobody follows.
+        lag_ms: age of the oldest change that it does not have, or may not have; None when nobody follows.
         stuck: names that could not be brought over, as paths.
         in_step: everything was compared since the slave came, and what differed then is there.
-        left: how many names wait.
+        left: how many names wait, at the least.
         trouble: what went wrong last, empty when nothing is wrong.
         compared_at: wall time (s) of the last comparison of everything, or None.
         differed: how many names it found that nobody had told of.
@@ -83,13 +84,11 @@ class Sender:
         self._lock = threading.Condition()
         self._small, self._large = Pending(), Pending()
         self._halt = threading.Event()
-        self._compared: set[FileSet] = set()
+        self._comparisons = Comparisons()
         self._broken: set[FileSet] = set()
-        self._compare_at_s: dict[FileSet, float] = {}
         self._seen: dict[str, tuple[int, ...]] = {}
         self._report = Report(lag_ms=0)
         self._first_done = False
-        self._doubts = 0
         self._all_compared_s: float | None = None
         self._stamped_s, self._dirty = 0.0, True
         self._roots_at_s = 0.0
@@ -98,8 +97,8 @@ class Sender:
         """How far the slave is."""
         with self._lock:
             now_s = self._now_s()
-            lag_s = max(self._small.lag_s(now_s), self._large.lag_s(now_s))
-            left = len(self._small) + len(self._large)
+            lag_s = max(each.lag_s(now_s) for each in (self._small, self._large, self._comparisons))
+            left = len(self._small) + len(self._large) + self._comparisons.lost()
             if self._all_compared():
                 if self._all_compared_s is None:
                     self._all_compared_s = now_s
@@ -143,7 +142,7 @@ class Sender:
             if not self._watcher.watches(root) and os.path.isdir(root):  # noqa: PTH112 - bytes
                 self._watcher.watch(root)
                 with self._lock:
-                    self._compare_at_s[files] = 0.0
+                    self._comparisons.ask(files)
                     self._lock.notify_all()
 
     def _turn(self) -> None:
@@ -157,7 +156,7 @@ class Sender:
             changes, lost = self._watcher.changes(wait_s)
             if lost:
                 log.warning("changes of files came faster than they could be read: everything is compared again")
-                self._compare_soon()
+                self._lose(*self._sets.values())
             if not changes:
                 break
             for change in changes:
@@ -195,10 +194,17 @@ class Sender:
                     self._enter(files, below + b"/" + name, settled=True)
                 count += 1
             if count > _WALK_MAX:
-                self._compare_soon(files)
+                self._lose(files)
                 return
 
-    def _enter(self, files: FileSet, path: bytes, *, settled: bool) -> None:
+    def _lose(self, *sets: FileSet) -> None:
+        with self._lock:
+            for files in sets:
+                self._comparisons.lose(files, self._now_s())
+            self._dirty = True
+            self._lock.notify_all()
+
+    def _enter(self, files: FileSet, path: bytes, *, settled: bool, since_s: float | None = None) -> None:
         """Into the lane that has the name already, else by its size."""
         full = os.fsencode(files.path) + b"/" + path
         try:
@@ -211,10 +217,10 @@ class Sender:
             other = self._small if large else self._large
             if other.has(files, path):
                 lane = other
-            lane.note(files, path, self._now_s(), settled=settled)
-            if len(lane) > WAITING_MAX:
-                lane.clear()
-                self._compare_at_s.update(dict.fromkeys(self._sets.values(), 0.0))
+            if len(lane) < WAITING_MAX or lane.has(files, path):
+                lane.note(files, path, self._now_s(), settled=settled, since_s=since_s)
+            else:
+                self._comparisons.lose(files, self._now_s())
 
     def _look_at_tables(self) -> None:
         """Take a snapshot of each SQLite file that has changed."""
@@ -258,9 +264,7 @@ class Sender:
                     self._broken.discard(files)
                     self._doubt(files)
             elif copied.some_failed and len(paths) > 1:
-                # Which of them is not said: each is tried by itself.
-                for path in paths:
-                    lane.alone(files, path, now_s)
+                lane.split(files, paths, now_s)
             else:
                 lane.failed(files, paths, now_s, reached=copied.some_failed)
                 if not copied.some_failed:
@@ -269,11 +273,6 @@ class Sender:
             self._lock.notify_all()
 
     # Comparing
-
-    def _compare_soon(self, files: FileSet | None = None) -> None:
-        with self._lock:
-            self._compare_at_s.update((each, 0.0) for each in self._sets.values() if files in (None, each))
-            self._lock.notify_all()
 
     def doubt(self) -> None:
         """The slave was away: a power cut may have taken what had arrived and was not on its disk yet.
@@ -285,22 +284,21 @@ class Sender:
                 self._doubt(files)
 
     def _doubt(self, files: FileSet) -> None:
-        self._doubts += 1
-        self._compared.discard(files)
+        if files in self._sets.values():
+            self._comparisons.doubt(files)
         self._first_done, self._all_compared_s = False, None
-        self._compare_soon(files)
+        self._lock.notify_all()
 
     def _all_compared(self) -> bool:
         return all(
-            files in self._compared or not os.path.isdir(root)  # noqa: PTH112 - bytes
+            self._comparisons.compared(files) or not os.path.isdir(root)  # noqa: PTH112 - bytes
             for root, files in self._sets.items()
         )
 
     def _compare_all(self) -> None:
         while not self._halt.is_set():
             with self._lock:
-                now_s = self._now_s()
-                due = [files for files, at_s in self._compare_at_s.items() if at_s <= now_s]
+                due = self._comparisons.due(self._now_s())
                 if not due:
                     self._lock.wait(1.0)
                     continue
@@ -309,40 +307,47 @@ class Sender:
                     self._compare(files)
 
     def _compare(self, files: FileSet) -> None:
+        with self._lock:
+            began_s, begun = self._now_s(), self._comparisons.begin(files)
+            again, lost_s = self._comparisons.compared(files), self._comparisons.lost_since_s(files)
         if not os.path.isdir(files.path):  # noqa: PTH112 - one that is gone is never compared: it would empty the copy
             with self._lock:
-                self._compare_at_s.pop(files, None)
+                self._comparisons.forget(files)
             return
-        began_s, doubts = self._now_s(), self._doubts
         try:
             found = self._copies.compare(self._target, files, self._halt.is_set)
         except IshmaelError as error:
             found = Copied(1, error.message)
-        with self._lock:
-            if not (found.whole or found.some_failed):
-                self._compare_at_s[files] = self._now_s() + _COMPARE_AGAIN_S
+        if not (found.whole or found.some_failed):
+            with self._lock:
+                self._comparisons.fail(files, self._now_s())
                 self._report.trouble = found.error(self._target.address).message
-                return
-            if doubts == self._doubts:
-                self._compare_at_s[files] = began_s + COMPARE_EVERY_S
+            return
         unknown = [name for name in found.differed if not self._waits(files, name)]
-        bulk = len(unknown) > _BULK
-        if bulk:
-            self._copies.all(self._target, files, self._halt.is_set)
-            self._compare_soon(files)
-        else:
-            for name in unknown:
-                self._enter(files, b"" if name == "." else name.encode(errors="surrogateescape"), settled=True)
+        for name in unknown:
+            self._await_room()
+            path = b"" if name == "." else name.encode(errors="surrogateescape")
+            self._enter(files, path, settled=True, since_s=lost_s)
+        # Of what got lost it was known that it would differ.
+        told = unknown if again and lost_s is None else []
         with self._lock:
-            again = files in self._compared
-            if not bulk and doubts == self._doubts:
-                self._compared.add(files)
+            if len(found.differed) >= NAMES_MAX:
+                self._doubt(files)
+            if not self._halt.is_set():
+                self._comparisons.end(files, begun, began_s)
             self._report.compared_at = time.time()
-            self._report.differed = len(unknown) if again else 0
-            self._report.names = [f"{files.path}/{name}" for name in unknown[:20]] if again else []
+            self._report.differed = len(told)
+            self._report.names = [f"{files.path}/{name}" for name in told[:20]]
             self._lock.notify_all()
         if unknown:
             log.info("%d names below %s differed on the slave", len(unknown), files.path)
+
+    def _await_room(self) -> None:
+        """A comparison leaves room in the lanes for what changes meanwhile."""
+        with self._lock:
+            while not self._halt.is_set() and max(len(self._small), len(self._large)) >= _FED_MAX:
+                self._lock.notify_all()
+                self._lock.wait(0.2)
 
     def _waits(self, files: FileSet, name: str) -> bool:
         path = b"" if name == "." else name.encode(errors="surrogateescape")

@@ -13,6 +13,7 @@ from pathlib import Path
 from ishmael.manager.drivers.programs import run, words_of
 
 _KNOCK_S = 5.0
+_LONG_AGO_S = 1_000_000_000
 
 
 class Checkers:
@@ -26,7 +27,10 @@ class Checkers:
         """Run each command on the files, in a directory for root alone."""
         with tempfile.TemporaryDirectory(prefix="ishmael-check-") as directory:
             for path, data in files.items():
-                Path(directory, Path(path).name).write_bytes(data)
+                staged = Path(directory, Path(path).name)
+                staged.write_bytes(data)
+                # Postfix waits two seconds with a main.cf that was written a moment ago: it could be half a file.
+                os.utime(staged, (_LONG_AGO_S, _LONG_AGO_S))
             for command in commands:
                 done = run([word.replace("{dir}", directory) for word in command])
                 if done.returncode or (quiet and done.stderr.strip()):

@@ -17,7 +17,7 @@ from typing import IO
 
 from ishmael.manager.drivers.files import DiskFiles, tree_bytes
 from ishmael.manager.drivers.programs import PATH
-from ishmael.manager.ports.copies import Copied, Progress, Target, Watch
+from ishmael.manager.ports.copies import NAMES_MAX, Copied, Progress, Target, Watch
 from ishmael.words import places
 from ishmael.words.errors import HostFault
 from ishmael.words.profile import FileSet
@@ -26,7 +26,6 @@ PORT = 8730
 USER = "ishmael"
 PARTIAL = ".ishmael-partial"
 _SILENCE_S, _CONNECT_S = 20, 3
-_NAMES_MAX = 200_000
 # Mode, owner, links, times (to the nanosecond), ACLs, sparse regions. No devices or sockets: those belong to a running
 # program. Attributes that the kernel keeps for itself are not ours to copy.
 _KEEP = (
@@ -208,7 +207,7 @@ def _read(pipe: IO[bytes], watch: Watch | None) -> tuple[list[str], int]:
             line = raw.decode(errors="surrogateescape")
             if watch is not None and (found := _PROGRESS.match(line)):
                 watch(_progress(found))
-            elif (name := _changed(line)) is not None and len(differed) < _NAMES_MAX:
+            elif (name := _changed(line)) is not None and len(differed) < NAMES_MAX:
                 differed.append(name)
             elif line.startswith("Total bytes sent: "):
                 moved = int(line.split(": ")[1].replace(",", ""))

@@ -23,6 +23,10 @@ class Target:
     password: str
 
 
+NAMES_MAX = 200_000
+"""How many names that differ a comparison tells at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far a copy is.

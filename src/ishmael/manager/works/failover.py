@@ -16,6 +16,8 @@ _SERVES_LIMIT_S = 20.0
 SETTLE_MS = 300
 """How long the last files may take to the slave; the master serves meanwhile, so this is no part of the gap."""
 _ASK_S = 5.0
+_ANSWER_S = 0.3
+"""Whoever asked at the cluster IP gets the answer before the address moves; afterwards it could reach nobody."""
 
 
 class Failover:
@@ -99,6 +101,7 @@ class Failover:
 
     def _settle(self) -> None:
         """Files that are on their way get there first, so that nothing of them has to be kept aside afterwards."""
+        self._hands.clock.sleep(_ANSWER_S)
         try:
             seen = self._ask_master() if self._notes.get("to_here") else self._hands.following.settle(SETTLE_MS)
             left = 0 if seen["settled"] is not False else max(1, int(seen["files"]["waiting"]))

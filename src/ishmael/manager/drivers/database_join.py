@@ -28,7 +28,7 @@ from ishmael.manager.drivers.pgtools import (
     copy_with_progress,
     transactions_after,
 )
-from ishmael.manager.drivers.postgres import source_of
+from ishmael.manager.drivers.postgres import comes_up, source_of
 from ishmael.manager.drivers.programs import run, words_of
 from ishmael.manager.drivers.salvage import keep_directory, keep_rows
 from ishmael.manager.drivers.whole_copy import Counted, Wanted
@@ -228,6 +228,7 @@ class Ladder:
     # --- the server -------------------------------------------------------------------------------------------------
 
     def _stop(self) -> None:
+        comes_up(self._database)
         done = run(["systemctl", "stop", self._database.unit], limit_s=120)
         if done.returncode:
             raise HostFault("database-failed", f"PostgreSQL does not stop: {words_of(done)}.", "See: journalctl")
@@ -242,8 +243,8 @@ class Ladder:
         """Start it and wait until it streams."""
         said_before = self._log_size()
         run(["systemctl", "reset-failed", self._database.unit])
-        run(["systemctl", "start", self._database.unit], limit_s=120)
-        self._lap("the server is started")
+        # Debian's script looks after two seconds whether the server has come up; it says itself when it has.
+        run(["systemctl", "start", "--no-block", self._database.unit])
         deadline_s = time.monotonic() + limit_s
         while not self._streams():
             if time.monotonic() > deadline_s or self._log_is_gone(said_before):
@@ -251,7 +252,7 @@ class Ladder:
                     "database-does-not-stream", f"The database does not stream from the master: {self._log_end()}",
                     f"See: {self._database.log_file}",
                 )  # fmt: skip
-            time.sleep(0.1)
+            time.sleep(0.03)
         self._lap("it streams")
 
     def _streams(self) -> bool:

@@ -8,6 +8,7 @@ import pwd
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ PASSFILE = "/var/lib/postgresql/.ishmael-pgpass"
 JOIN_UNIT = "ishmael-database-join.service"
 _BEGIN, _END = "# BEGIN Ishmael: written at set-up, replaced as a whole", "# END Ishmael"
 _BLOCK = re.compile(rf"{re.escape(_BEGIN)}\n.*?{re.escape(_END)}\n", re.DOTALL)
+_STARTING_LIMIT_S = 10.0
 _START_LIMIT_S = 120.0
 
 _SETTINGS = """\
@@ -119,6 +121,16 @@ def source_of(pairing: Pairing) -> str:
         "keepalives_count": "2",
     }  # fmt: skip
     return " ".join(f"{key}={value}" for key, value in words.items())
+
+
+def comes_up(database: Database) -> bool:
+    """Whether its unit is active. One that is being started is waited for: systemd could neither reload nor stop it in order."""
+    deadline_s = time.monotonic() + _STARTING_LIMIT_S
+    while True:
+        said = run(["systemctl", "is-active", database.unit]).stdout.strip()
+        if said != b"activating" or time.monotonic() > deadline_s:
+            return said == b"active"
+        time.sleep(0.1)
 
 
 class Postgres:
@@ -226,7 +238,7 @@ class Postgres:
         self._files.write(places.DATABASE, database.to_bytes(), 0o644)
 
     def _running(self, database: Database) -> bool:
-        return run(["systemctl", "is-active", "--quiet", database.unit]).returncode == 0
+        return comes_up(database)
 
     def _start(self, database: Database, *, anew: bool) -> None:
         verb = "restart" if anew or not self._running(database) else "reload"

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import select
 import shutil
-import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ishmael.manager.drivers.programs import ENVIRONMENT, PATH, run, words_of
+from ishmael.manager.drivers.door_wire import Broken, DoorWire, KeptWires
+from ishmael.manager.drivers.programs import PATH, run, words_of
 from ishmael.manager.ports.node import KeyPair, Peer
 from ishmael.words import errors, places
 from ishmael.words.errors import HostFault, IshmaelError, PeerFault
@@ -21,6 +21,8 @@ from ishmael.words.errors import HostFault, IshmaelError, PeerFault
 _ALIAS = "ishmael-peer"
 _CONNECT_S = 5
 _SSH_FAILED = 255
+_LAST = {"install", "start", "withdraw", "firmware", "update-put", "update-install", "update-status"}
+"""What changes the other node's programs, or whose they are: the next ask is to be answered by what is there then."""
 _WORKROOM = "/run/ishmael"
 _ROOT_BY_KEY = ("yes", "prohibit-password", "without-password", "forced-commands-only")
 _ROOTS_FILES = (".ssh/authorized_keys", "%h/.ssh/authorized_keys", places.AUTHORIZED_KEYS)
@@ -34,6 +36,9 @@ def _workroom() -> str:
 
 class SshNode:
     """Reaches the other node with the cluster's key; knows it by one host key and no other."""
+
+    def __init__(self) -> None:
+        self._kept = KeptWires()
 
     def host_key(self, address: str) -> str | None:
         """The ed25519 host key shown at this address."""
@@ -52,50 +57,73 @@ class SshNode:
     def ask(
         self, peer: Peer, op: str, arguments: Mapping[str, Any] | None = None, limit_s: float = 20.0
     ) -> Mapping[str, Any]:
-        """Ask one thing: at the first address that can be reached."""
-        line = json.dumps({"op": op, "arguments": dict(arguments or {})}).encode() + b"\n"
-        problem = PeerFault("peer-unreachable", "The other node has no address.", "")
-        with tempfile.NamedTemporaryFile("w", prefix="known-", dir=_workroom()) as pins:
-            pins.write(f"{_ALIAS} {peer.host_key}\n")
-            pins.flush()
-            for address in peer.addresses:
-                try:
-                    done = run(self._command(address, pins.name), limit_s=limit_s + _CONNECT_S, given=line)
-                except HostFault as error:
-                    if error.code != "program-slow":
-                        raise
-                    message = f"{address} did not answer {op} within {limit_s:.0f} s."
-                    raise PeerFault("peer-slow", message, "See there: journalctl -u ssh") from error
-                if done.returncode != _SSH_FAILED:
-                    return _answer(address, done)
-                problem = _unreached(address, words_of(done))
-                if problem.code != "peer-unreachable":
-                    break
-        raise problem
+        """Ask one thing: over the connection of a moment ago, else at the first address that can be reached."""
+        line = _line(op, arguments or {})
+        wire = self._kept.take(peer)
+        if wire is not None:
+            with suppress(Broken):
+                return self._over(wire, peer, op, line, limit_s)
+        return self._fresh(peer, lambda wire: self._over(wire, peer, op, line, limit_s + _CONNECT_S))
 
     def ask_each(
         self, peer: Peer, op: str, each: Iterable[Mapping[str, Any]], limit_s: float = 60.0
     ) -> Iterator[Mapping[str, Any]]:
         """Ask the same for each of these arguments over one connection, to the first address that answers."""
-        address = next((there for there in peer.addresses if self.host_key(there) == peer.host_key), "")
-        if not address:
-            raise _unreached(peer.addresses[0], "it shows no host key, or another one")
-        with (
-            tempfile.NamedTemporaryFile("w", prefix="known-", dir=_workroom()) as pins,
-            tempfile.TemporaryFile() as said,
-        ):
-            pins.write(f"{_ALIAS} {peer.host_key}\n")
-            pins.flush()
-            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": said}
-            with subprocess.Popen(self._command(address, pins.name), env=ENVIRONMENT, **pipes) as wire:  # type: ignore[call-overload]
+        asks = iter(each)
+        first = next(asks, None)
+        if first is None:
+            return
+        open_wires: list[DoorWire] = []
+
+        def begin(wire: DoorWire) -> Mapping[str, Any]:
+            open_wires[:] = [wire]
+            return _said(wire, op, _line(op, first), limit_s + _CONNECT_S)
+
+        try:
+            yield self._fresh(peer, begin)
+            (wire,) = open_wires
+            for arguments in asks:
                 try:
-                    for arguments in each:
-                        yield _one_of_many(wire, address, {"op": op, "arguments": dict(arguments)}, limit_s)
-                finally:
-                    # Its end is the end of its input; one that hangs would keep the job from going on.
-                    with suppress(OSError):
-                        wire.stdin.close()
-                    wire.kill()
+                    yield _said(wire, op, _line(op, arguments), limit_s)
+                except Broken as error:
+                    raise _unreached(wire.address, f"the connection broke ({error})") from error
+        finally:
+            for wire in open_wires:
+                wire.close()
+
+    def _over(self, wire: DoorWire, peer: Peer, op: str, line: bytes, limit_s: float) -> Mapping[str, Any]:
+        """Ask, and keep the connection for the next ask, unless this one may have changed what answers there."""
+        keeps = False
+        try:
+            answer = _said(wire, op, line, limit_s)
+            keeps = op not in _LAST
+        finally:
+            if keeps:
+                self._kept.keep(peer, wire)
+            else:
+                wire.close()
+        return answer
+
+    def _fresh(self, peer: Peer, ask: Callable[[DoorWire], Mapping[str, Any]]) -> Mapping[str, Any]:
+        """Ask over a connection of its own: at the first address where the other node is reached."""
+        problem = PeerFault("peer-unreachable", "The other node has no address.", "")
+        for address in peer.addresses:
+            handle, pins = tempfile.mkstemp(prefix="known-", dir=_workroom())
+            with os.fdopen(handle, "w") as file:
+                file.write(f"{_ALIAS} {peer.host_key}\n")
+            wire = DoorWire(address, self._command(address, pins), pins)
+            try:
+                return ask(wire)
+            except Broken as error:
+                wire.close()
+                if error.code != _SSH_FAILED:
+                    message = f"{address} answered nonsense: {error}."
+                    hint = "Is the same version of Ishmael installed there?"
+                    raise PeerFault("peer-nonsense", message, hint) from error
+                problem = _unreached(address, str(error))
+                if problem.code != "peer-unreachable":
+                    break
+        raise problem
 
     def _command(self, address: str, pins: str) -> list[str]:
         options = {
@@ -128,39 +156,27 @@ def _unreached(address: str, said: str) -> PeerFault:
     )
 
 
-def _one_of_many(
-    wire: subprocess.Popen[bytes], address: str, ask: Mapping[str, Any], limit_s: float
-) -> Mapping[str, Any]:
-    assert wire.stdin is not None
-    assert wire.stdout is not None
-    try:
-        wire.stdin.write(json.dumps(ask).encode() + b"\n")
-        wire.stdin.flush()
-    except OSError as error:
-        raise PeerFault(
-            "peer-unreachable", f"The connection to {address} broke.", "Are the cables plugged in?"
-        ) from error
-    if not select.select([wire.stdout], [], [], limit_s)[0]:
-        raise PeerFault(
-            "peer-slow", f"{address} did not answer within {limit_s:.0f} s.", "See there: journalctl -u ssh"
-        )
-    line = wire.stdout.readline()
-    if not line.endswith(b"\n"):
-        raise PeerFault("peer-unreachable", f"The connection to {address} broke.", "Are the cables plugged in?")
-    return _answer(address, subprocess.CompletedProcess([], 0, line, b""))
+def _line(op: str, arguments: Mapping[str, Any]) -> bytes:
+    return json.dumps({"op": op, "arguments": dict(arguments)}).encode() + b"\n"
 
 
-def _answer(address: str, done: subprocess.CompletedProcess[bytes]) -> Mapping[str, Any]:
+def _said(wire: DoorWire, op: str, line: bytes, limit_s: float) -> Mapping[str, Any]:
     try:
-        answer = json.loads(done.stdout.splitlines()[0])
+        said = wire.ask(line, limit_s)
+    except TimeoutError as error:
+        message = f"{wire.address} did not answer {op} within {limit_s:.0f} s."
+        raise PeerFault("peer-slow", message, "See there: journalctl -u ssh") from error
+    try:
+        answer = json.loads(said)
         if answer["ok"]:
             return dict(answer)
-        said = answer["error"]
-        kind = _CLASSES.get(said["whose"], errors.Bug)
-        raise kind(str(said["code"]), str(said["message"]), str(said["hint"]))
-    except (ValueError, KeyError, IndexError, TypeError) as error:
-        message = f"{address} answered nonsense: {words_of(done)}."
+        told = answer["error"]
+        kind = _CLASSES.get(told["whose"], errors.Bug)
+        code, message, hint = str(told["code"]), str(told["message"]), str(told["hint"])
+    except (ValueError, KeyError, TypeError) as error:
+        message = f"{wire.address} answered nonsense: {said[:200].decode(errors='replace')}."
         raise PeerFault("peer-nonsense", message, "Is the same version of Ishmael installed there?") from error
+    raise kind(code, message, hint)
 
 
 class OpenSshKeys:

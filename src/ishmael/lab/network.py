@@ -108,6 +108,19 @@ def cut(node: NodePlan) -> None:
     _batch(node.netns, [f"link set {plan.PHONE_NIC} down", f"link set {plan.CABLE_NIC} down"])
 
 
+def limit_cable(node: NodePlan, mbit: int) -> None:
+    """Let the cable carry so many megabits a second from this node (tc-tbf(8)); 0: as many as this machine can.
+
+    A node that boots has a cable without limit.
+    """
+    there = ["ip", "netns", "exec", node.netns, "tc", "qdisc"]
+    limit = ["rate", f"{mbit}mbit", "burst", "256kb", "latency", "5ms"]
+    if mbit:
+        run([*there, "replace", "dev", plan.CABLE_NIC, "root", "tbf", *limit])
+    else:
+        run([*there, "delete", "dev", plan.CABLE_NIC, "root"], check=False)
+
+
 def plug(lab: LabPlan, node: NodePlan, *, plugged: bool) -> None:
     """Plug a node's telephone link into the bridge or pull it out: the node sees its carrier come or go."""
     _batch(lab.network_netns, [f"link set {node.port} {'up' if plugged else 'down'}"])

@@ -95,6 +95,12 @@ def data_command(
     many: Annotated[int, typer.Option("--many", min=0, max=300000, help="Files for the watcher; 0: none.")] = 100_000,
     seconds: Annotated[float, typer.Option("--seconds", min=2, help="For each measurement of commits.")] = 5,
     beside: Annotated[bool, typer.Option("--beside/--not-beside", help="Measure lsyncd, too.")] = True,
+    cable_mbit: Annotated[
+        int,
+        typer.Option(
+            "--cable-mbit", min=0, max=100_000, help="What the cable carries, megabits a second; 0: no limit."
+        ),
+    ] = 0,
     keep: Keep = None,
     lab_name: LabName = DEFAULT_NAME,
     as_json: Json = False,
@@ -105,7 +111,7 @@ def data_command(
     are counted by `ishmael lab soak data`.
     """
     need_root()
-    sizes = data_bench.Sizes(runs, size_mb, files_mb, many, seconds, beside)
+    sizes = data_bench.Sizes(runs, size_mb, files_mb, many, seconds, beside, cable_mbit)
     with _systems(LabPlan(lab_name), ()) as systems:
         summary = data_bench.many(systems[0].lab, sizes, keep, say)
     emit(as_json, {"summary": summary}, *data_bench.table(summary))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ishmael.lab import acknowledged, database
+from ishmael.lab import acknowledged, database, network
 from ishmael.lab.acknowledged import master_of
 from ishmael.lab.bench import files, lsyncd
 from ishmael.lab.cluster import Cluster
@@ -27,7 +27,9 @@ from ishmael.lab.plan import LabPlan
 from ishmael.lab.tools import wait_until
 from ishmael.words.errors import HostFault
 
-METRICS = ("lost_acknowledged", "promotion_ms", "rejoin_ratio", "initial_sync_ratio", "commit_latency_ratio")
+METRICS = (
+    "lost_acknowledged", "promotion_ms", "rejoin_ratio", "rejoin_bytes_ratio", "initial_sync_ratio", "commit_latency_ratio",
+)  # fmt: skip
 _ROW_BYTES = 2000
 _ROLE_TIMEOUT_S = 60.0
 _COPY_TIMEOUT_S = 600.0
@@ -73,6 +75,7 @@ class Sizes:
         many: files for the watcher; 0 leaves that out.
         seconds: for each measurement of commits.
         beside: measure lsyncd, too.
+        cable_mbit: what the cable carries each way, in megabits a second; 0: as much as this machine can.
     """
 
     runs: int = 5
@@ -81,6 +84,7 @@ class Sizes:
     many: int = 100_000
     seconds: float = 5
     beside: bool = True
+    cable_mbit: int = 0
 
 
 def many(lab: LabPlan, sizes: Sizes, keep: Path | None, say: Callable[[str], None]) -> dict[str, Any]:
@@ -114,6 +118,8 @@ def many(lab: LabPlan, sizes: Sizes, keep: Path | None, say: Callable[[str], Non
         if keep is not None:
             keep.mkdir(parents=True, exist_ok=True)
             (keep / f"data-{number}.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
+    for node in cluster.nodes:
+        network.limit_cable(node.plan, 0)
     for metric in METRICS:
         values = [float(found[metric]) for found in seen]
         summary[metric] = {**_fine(values), "runs": len(values)}
@@ -153,11 +159,14 @@ def _fill(master: Node, sizes: Sizes) -> None:
 def _around(lab: LabPlan, cluster: Cluster, sizes: Sizes, *, plain_first: bool) -> dict[str, Any]:
     first = master_of(cluster)
     second = next(node for node in cluster.nodes if node is not first)
+    for node in cluster.nodes:
+        network.limit_cable(node.plan, sizes.cable_mbit)
     alone_ms, waiting_ms = _commits_ms(first, sizes.seconds)
     lost, count, promotion_ms = _cut(lab, cluster, first, second)
     update = "UPDATE bench_rows SET turn = turn + 1 WHERE id % 100 = 7"
     database.psql(second, update, database.ROLE, timeout_s=_COPY_TIMEOUT_S)
     switch_on(first)
+    network.limit_cable(first.plan, sizes.cable_mbit)
     rejoin = _re_add(cluster, second, first)
     cluster.ask(second, "failover")
     _promotion(cluster, first)
@@ -176,6 +185,7 @@ def _around(lab: LabPlan, cluster: Cluster, sizes: Sizes, *, plain_first: bool) 
     return {
         "lost_acknowledged": lost, "acknowledged": count, "promotion_ms": promotion_ms,
         "rejoin_ratio": round(rejoin["data_took_ms"] / (plain_base_ms + plain_files_ms), 4),
+        "rejoin_bytes_ratio": round(rejoin["bytes_moved"] / copied["bytes_moved"], 4),
         "initial_sync_ratio": round(copied["data_took_ms"] / (plain_base_ms + plain_files_ms), 3),
         "commit_latency_ratio": round(waiting_ms / alone_ms, 3), "commit_alone_ms": alone_ms,
         "commit_waiting_ms": waiting_ms, "rejoin_ms": rejoin["data_took_ms"],

@@ -129,7 +129,7 @@ def once(lab: LabPlan, number: int) -> dict[str, Any]:
 
 def _wait(what: str, there: Callable[[], bool]) -> None:
     if not wait_until(there, _FOLLOWED_S, 0.02):
-        raise HostFault("not-followed", f"The slave has not got {what} within {_FOLLOWED_S:.0f} s.")
+        raise HostFault("file-not-there", f"The slave has not got {what} within {_FOLLOWED_S:.0f} s.")
 
 
 def many(lab: LabPlan, runs: int, say: Say, *, print_runs: bool) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Directories watched with all that is below them (inotify(7)), names in bytes as the kernel gives them.
 
-Of our own because the library for it ends at the first name that is not UTF-8: docs/decisions/0016.
+Of our own because the library for it ends at the first name that is not UTF-8: docs/decisions/0017.
 """
 
 from __future__ import annotations

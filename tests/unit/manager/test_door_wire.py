@@ -120,6 +120,12 @@ def test_each_fault_is_told_and_leaves_no_connection(node: SshNode) -> None:
     )  # fmt: skip
 
 
+def test_a_node_that_takes_nothing_is_slow(node: SshNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long line fills the pipe, and nobody reads it: the limit holds for that, too."""
+    monkeypatch.setattr(node, "_command", lambda _address, _pins: ["sleep", "60"])
+    assert _fault(lambda: node.ask(PEER, "hello", {"x": "y" * 900_000}, limit_s=0.3 - ssh._CONNECT_S))[0] == "peer-slow"
+
+
 def test_many_asks_go_over_one_connection_of_their_own(node: SshNode, tmp_path: Path) -> None:
     """It ends with them, or with the first that fails."""
     assert list(node.ask_each(PEER, "update-put", [])) == []

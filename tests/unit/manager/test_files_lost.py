@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -110,11 +111,24 @@ def test_the_lag_counts_from_the_first_loss_until_a_later_comparison() -> None:
     compared.lose(VOICE, 11.0)
     compared.end(VOICE, begun, 9.0)
     assert (compared.compared(VOICE), compared.lag_s(15.0), compared.lost()) == (True, 5.0, 2)
+    assert not Comparisons().compared(VOICE)
     assert compared.due(10.0 + AFTER_LOSS_S - 0.1) == [] and compared.due(10.0 + AFTER_LOSS_S) == [VOICE]
     assert compared.lost_since_s(VOICE) == 10.0
     compared.end(VOICE, compared.begin(VOICE), 15.0)
     assert (compared.lag_s(16.0), compared.lost(), compared.lost_since_s(VOICE)) == (0.0, 0, None)
     assert compared.due(15.0 + EVERY_S - 1) == [] and compared.due(15.0 + EVERY_S) == [VOICE]
+
+
+def test_losses_during_each_comparison_do_not_add_up() -> None:
+    """Each one answers those before it began, so that the lag is that of a comparison and its loss, not of all day."""
+    compared = Comparisons()
+    compared.lose(VOICE, 0.0)
+    for turn in range(6):
+        began_s = 40.0 * turn
+        begun = compared.begin(VOICE)
+        compared.lose(VOICE, began_s + 10)
+        compared.end(VOICE, begun, began_s)
+        assert (compared.lost(), compared.lag_s(began_s + 40)) == (1, 30.0)
 
 
 def test_what_is_asked_for_while_a_comparison_runs_is_not_put_off() -> None:
@@ -138,16 +152,26 @@ class _Disk(MemoryCopies):
     def __init__(self, here: Path) -> None:
         self._here = here
         self.arrived: set[bytes] = set()
-        self.gate = threading.Event()
+        self.fails: Copied | None = None
+        self.raises: OSError | None = None
+        self.gate, self.comparing = threading.Event(), threading.Event()
         self.gate.set()
+        self.comparing.set()
 
     def some(self, target: Target, files: FileSet, paths: object, stopped: Callable[[], bool]) -> Copied:
         assert isinstance(paths, list)
         self.gate.wait(10)
+        if self.raises is not None:
+            raise self.raises
+        if self.fails is not None:
+            return self.fails
         self.arrived.update(paths)
         return Copied(0, "")
 
     def compare(self, target: Target, files: FileSet, stopped: Callable[[], bool]) -> Copied:
+        self.comparing.wait(10)
+        if self.raises is not None:
+            raise self.raises
         here = {path.name for path in self._here.iterdir()}
         return Copied(0, "", tuple(sorted(here - {name.decode() for name in self.arrived})))
 
@@ -209,6 +233,112 @@ def test_in_step_is_said_when_all_is_there_after_a_flood(
         stop.set()
         thread.join()
         watcher.close()
+
+
+def _follows(sender: Sender, act: Callable[[], None]) -> None:
+    """Do something while it runs."""
+    stop = threading.Event()
+    thread = threading.Thread(target=sender.run, args=(lambda: not stop.is_set(),))
+    thread.start()
+    try:
+        assert _soon(lambda: sender.report().in_step)
+        act()
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _sender(path: Path, copies: MemoryCopies) -> Sender:
+    return Sender(Profile("x", files=(FileSet(str(path)),)), TARGET, copies, Inotify())
+
+
+def test_a_directory_made_in_a_flood_is_watched(tmp_path: Path) -> None:
+    """Its coming was lost; what is written into it later is told all the same."""
+    watcher = _Losing()
+    copies = _Disk(tmp_path)
+    sender = Sender(Profile("x", files=(FileSet(str(tmp_path)),)), TARGET, copies, watcher)
+
+    def act() -> None:
+        watcher.loses = True
+        (tmp_path / "box").mkdir()
+        # The real one would have added a watch; so it is as if it had not seen it.
+        watcher.real._leave(os.fsencode(tmp_path), b"box")
+        assert _soon(lambda: not watcher.loses) and _soon(lambda: sender.report().left == 0)
+        (tmp_path / "box/later").write_bytes(b"x")
+        assert _soon(lambda: b"box/later" in copies.arrived)
+
+    _follows(sender, act)
+
+
+def test_a_directory_that_is_back_is_compared_before_it_is_in_step(tmp_path: Path) -> None:
+    """And one that is gone keeps nobody waiting for its names."""
+    root, copies = tmp_path / "voice", _Disk(tmp_path / "voice")
+    root.mkdir()
+    sender = _sender(root, copies)
+
+    def act() -> None:
+        copies.fails = Copied(23, "rsync: change_dir failed: No such file or directory (2)")
+        (root / "1").write_bytes(b"x")
+        root.rename(tmp_path / "aside")
+        assert _soon(lambda: sender.report().left == 0)
+        copies.fails = None
+        copies.comparing.clear()
+        (tmp_path / "aside").rename(root)
+        assert _soon(lambda: not sender.report().in_step)
+        time.sleep(0.3)
+        assert not sender.report().in_step
+        copies.comparing.set()
+        assert _soon(lambda: sender.report().in_step and b"1" in copies.arrived)
+
+    _follows(sender, act)
+
+
+def test_a_directory_that_is_a_link_is_watched(tmp_path: Path) -> None:
+    """Recordings on a disk of their own: the link is followed, as rsync follows it."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "voice").symlink_to("disk")
+    copies = _Disk(tmp_path / "voice")
+
+    def act() -> None:
+        (tmp_path / "disk/1").write_bytes(b"x")
+        assert _soon(lambda: b"1" in copies.arrived)
+
+    _follows(_sender(tmp_path / "voice", copies), act)
+
+
+def test_a_program_that_cannot_be_run_is_tried_again(tmp_path: Path) -> None:
+    """No memory, no room below /run: neither the lanes nor the comparisons end by it."""
+    copies = _Disk(tmp_path)
+    sender = _sender(tmp_path, copies)
+
+    def act() -> None:
+        copies.raises = OSError(28, "No space left on device")
+        (tmp_path / "1").write_bytes(b"x")
+        assert _soon(lambda: "No space left" in sender.report().trouble)
+        sender.doubt()
+        assert _soon(lambda: not sender.report().in_step)
+        copies.raises = None
+        assert _soon(lambda: sender.report().in_step and sender.report().left == 0)
+
+    _follows(sender, act)
+
+
+def test_a_full_disk_does_not_leave_single_names(tmp_path: Path) -> None:
+    """Each would fail, and go by itself for ever after."""
+    copies = _Disk(tmp_path)
+    sender = _sender(tmp_path, copies)
+
+    def act() -> None:
+        copies.fails = Copied(23, "rsync: [receiver] write failed on 1: No space left on device (28)")
+        for number in range(20):
+            (tmp_path / str(number)).write_bytes(b"x")
+        assert _soon(lambda: len(sender.report().stuck) == 20)
+        assert "full" in sender.report().trouble
+        assert {waits.share for waits in sender._small._waiting.values()} <= {0}
+        copies.fails = None
+        assert _soon(lambda: sender.report().left == 0)
+
+    _follows(sender, act)
 
 
 def _soon(there: Callable[[], bool]) -> bool:

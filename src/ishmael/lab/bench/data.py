@@ -110,16 +110,18 @@ def many(lab: LabPlan, sizes: Sizes, keep: Path | None, say: Callable[[str], Non
         say(f"watcher: {json.dumps(summary['watcher'])}")
     _fill(master, sizes)
     seen: list[dict[str, Any]] = []
-    for number in range(1, sizes.runs + 1):
-        cluster.wait_complete()
-        found = {**_around(lab, cluster, sizes, plain_first=bool(number % 2)), "load": _load()}
-        seen.append(found)
-        say(f"run {number}: {json.dumps(found)}")
-        if keep is not None:
-            keep.mkdir(parents=True, exist_ok=True)
-            (keep / f"data-{number}.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
-    for node in cluster.nodes:
-        network.limit_cable(node.plan, 0)
+    try:
+        for number in range(1, sizes.runs + 1):
+            cluster.wait_complete()
+            found = {**_around(lab, cluster, sizes, plain_first=bool(number % 2)), "load": _load()}
+            seen.append(found)
+            say(f"run {number}: {json.dumps(found)}")
+            if keep is not None:
+                keep.mkdir(parents=True, exist_ok=True)
+                (keep / f"data-{number}.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
+    finally:
+        for node in cluster.nodes:
+            network.limit_cable(node.plan, 0)
     for metric in METRICS:
         values = [float(found[metric]) for found in seen]
         summary[metric] = {**_fine(values), "runs": len(values)}

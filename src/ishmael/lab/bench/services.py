@@ -82,12 +82,11 @@ def receive_fax(node: Node, name: str) -> None:
     node.say(["sh", "-euc", made])
 
 
-def once(lab: LabPlan, number: int) -> dict[str, Any]:
+def once(lab: LabPlan) -> dict[str, Any]:
     """One power cut; begins and ends with a complete cluster.
 
     Args:
         lab: with it.
-        number: of the run.
 
     Raises:
         HostFault: something did not follow, or a telephone lost its address.
@@ -100,7 +99,7 @@ def once(lab: LabPlan, number: int) -> dict[str, Any]:
     with LeasedPhone(lab) as phone:
         address = phone.wait("bound").options["ip"]
         _wait("the lease", lambda: f"{MAC} {address}" in new.exec(["cat", LEASES]).stdout)
-        fax, begun_s = f"fax{number:05}.tif", time.monotonic()
+        fax, begun_s = f"fax{time.time_ns()}.tif", time.monotonic()
         receive_fax(old, fax)
         _wait("the fax", lambda: new.exec(["test", "-e", f"{FAXES}/{fax}"]).returncode == 0)
         row["fax_followed_ms"] = round((time.monotonic() - begun_s) * 1000, 1)
@@ -136,7 +135,7 @@ def many(lab: LabPlan, runs: int, say: Say, *, print_runs: bool) -> dict[str, An
     """Run it several times; the summary by figure, with what it shall not exceed."""
     rows = []
     for run in range(1, runs + 1):
-        row = once(lab, run)
+        row = once(lab)
         rows.append(row)
         say(f"services {run}: " + ", ".join(f"{name} {value}" for name, value in row.items()))
         if print_runs:

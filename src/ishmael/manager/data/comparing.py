@@ -20,7 +20,7 @@ class Comparisons:
     def __init__(self) -> None:
         self._due_s: dict[FileSet, float] = {}
         self._compared: set[FileSet] = set()
-        self._lost: dict[FileSet, tuple[float, int]] = {}
+        self._lost: dict[FileSet, list[float]] = {}
         # How often each was asked for, and doubted: what happens while a comparison runs is not answered by it.
         self._asked: dict[FileSet, int] = {}
         self._doubted: dict[FileSet, int] = {}
@@ -32,8 +32,7 @@ class Comparisons:
 
     def lose(self, files: FileSet, now_s: float) -> None:
         """A change in it, or more than one, is not known any more."""
-        since_s, count = self._lost.get(files, (now_s, 0))
-        self._lost[files] = since_s, count + 1
+        self._lost.setdefault(files, []).append(now_s)
         self.ask(files, now_s + AFTER_LOSS_S)
 
     def doubt(self, files: FileSet) -> None:
@@ -46,18 +45,18 @@ class Comparisons:
         """Those whose time has come."""
         return [files for files, at_s in self._due_s.items() if at_s <= now_s]
 
-    def begin(self, files: FileSet) -> tuple[int, int]:
+    def begin(self, files: FileSet) -> tuple[int, int, int]:
         """It is compared from now on; what is given back is needed for ``end``."""
         self._due_s.pop(files, None)
-        return self._asked.get(files, 0), self._doubted.get(files, 0)
+        return self._asked.get(files, 0), self._doubted.get(files, 0), len(self._lost.get(files, ()))
 
-    def end(self, files: FileSet, begun: tuple[int, int], began_s: float) -> None:
-        """It was compared, and all that was found waits to be brought over."""
-        asked, doubted = begun
+    def end(self, files: FileSet, begun: tuple[int, int, int], began_s: float) -> None:
+        """It was compared, and all that was found waits to be brought over: what got lost before it began is answered."""
+        asked, doubted, lost = begun
+        self._lost[files] = self._lost.get(files, [])[lost:]
         if doubted == self._doubted.get(files, 0):
             self._compared.add(files)
         if asked == self._asked.get(files, 0):
-            self._lost.pop(files, None)
             self._due_s[files] = began_s + EVERY_S
 
     def fail(self, files: FileSet, now_s: float) -> None:
@@ -67,6 +66,7 @@ class Comparisons:
     def forget(self, files: FileSet) -> None:
         """There is no such directory any more, so nothing of it is missing anywhere."""
         self._lost.pop(files, None)
+        self._compared.discard(files)
 
     def compared(self, files: FileSet) -> bool:
         """It was, since it was doubted last."""
@@ -74,12 +74,12 @@ class Comparisons:
 
     def lost_since_s(self, files: FileSet) -> float | None:
         """When the first change of it got lost that no comparison has found since; None when none did."""
-        return self._lost[files][0] if files in self._lost else None
+        return next(iter(self._lost.get(files, ())), None)
 
     def lag_s(self, now_s: float) -> float:
         """Age of the first change that got lost."""
-        return max((now_s - since_s for since_s, _ in self._lost.values()), default=0.0)
+        return max((now_s - times[0] for times in self._lost.values() if times), default=0.0)
 
     def lost(self) -> int:
         """How many changes are not known any more, at the least."""
-        return sum(count for _, count in self._lost.values())
+        return sum(len(times) for times in self._lost.values())

@@ -71,14 +71,25 @@ class Pending:
         for path in paths:
             self._flying.pop((files, path), None)
 
-    def failed(self, files: FileSet, paths: Iterable[bytes], now_s: float, *, reached: bool = True) -> None:
-        """It has not; try again, later each time. A slave that was not reached at all may be back any moment."""
+    def failed(
+        self, files: FileSet, paths: Iterable[bytes], now_s: float, *, reached: bool = True, together: bool = False
+    ) -> None:
+        """It has not; try again, later each time.
+
+        Args:
+            files: the directory.
+            paths: relative to it.
+            now_s: the time, in seconds.
+            reached: a slave that was not reached at all may be back any moment.
+            together: the next time with others, though they were split.
+        """
         most_s = _AGAIN_S_MAX if reached else _UNREACHED_S_MAX
         for path in paths:
             waits = self._flying.pop((files, path), None)
             if waits is None:
                 continue
             waits.tries += 1
+            waits.share = 0 if together else waits.share
             waits.due_s = now_s + min(most_s, _AGAIN_S_FIRST * 2 ** (waits.tries - 1))
             newer = self._waiting.get((files, path))
             if newer is not None:
@@ -92,6 +103,10 @@ class Pending:
             if waits is not None:
                 waits.due_s, waits.share = now_s, max(1, len(paths) // _PARTS)
                 self._waiting[files, path] = waits
+
+    def is_part(self, files: FileSet, paths: Sequence[bytes]) -> bool:
+        """This batch, which is on its way, is a part of one that failed."""
+        return any(waits.share for waits in (self._flying.get((files, path)) for path in paths) if waits is not None)
 
     def has(self, files: FileSet, path: bytes) -> bool:
         """This name waits or is on its way."""

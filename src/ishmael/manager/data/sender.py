@@ -142,8 +142,8 @@ class Sender:
             if not self._watcher.watches(root) and os.path.isdir(root):  # noqa: PTH112 - bytes
                 self._watcher.watch(root)
                 with self._lock:
-                    self._comparisons.ask(files)
-                    self._lock.notify_all()
+                    # One that is back is not the one that was compared.
+                    self._doubt(files)
 
     def _turn(self) -> None:
         if self._now_s() >= self._roots_at_s:
@@ -156,6 +156,10 @@ class Sender:
             changes, lost = self._watcher.changes(wait_s)
             if lost:
                 log.warning("changes of files came faster than they could be read: everything is compared again")
+                # The names of new directories are among what got lost.
+                for root in self._sets:
+                    if self._watcher.watches(root):
+                        self._watcher.watch(root)
                 self._lose(*self._sets.values())
             if not changes:
                 break
@@ -248,8 +252,11 @@ class Sender:
             files, paths = batch
             try:
                 copied = self._copies.some(self._target, files, paths, self._halt.is_set)
-            except IshmaelError as error:
-                copied = Copied(1, error.message)
+            except (IshmaelError, OSError) as error:
+                copied = Copied(1, str(error))
+            if not copied.whole and not os.path.isdir(files.path):  # noqa: PTH112 - bytes or text
+                # A directory that is gone keeps its copy, and nothing of it waits for ever; when it is back it is compared.
+                copied = Copied(0, "")
             self._end(lane, files, paths, copied)
 
     def _end(self, lane: Pending, files: FileSet, paths: list[bytes], copied: Copied) -> None:
@@ -263,10 +270,12 @@ class Sender:
                     # A transfer that was cut may have left its half of a file there: the comparison finds it.
                     self._broken.discard(files)
                     self._doubt(files)
-            elif copied.some_failed and len(paths) > 1:
+            elif copied.some_failed and len(paths) > 1 and not (copied.disk_full and lane.is_part(files, paths)):
                 lane.split(files, paths, now_s)
+                self._report.trouble = copied.error(self._target.address).message
             else:
-                lane.failed(files, paths, now_s, reached=copied.some_failed)
+                # A full disk refuses them all: each by itself would take hours when there is room again.
+                lane.failed(files, paths, now_s, reached=copied.some_failed, together=copied.disk_full)
                 if not copied.some_failed:
                     self._broken.add(files)
                 self._report.trouble = copied.error(self._target.address).message
@@ -316,8 +325,8 @@ class Sender:
             return
         try:
             found = self._copies.compare(self._target, files, self._halt.is_set)
-        except IshmaelError as error:
-            found = Copied(1, error.message)
+        except (IshmaelError, OSError) as error:
+            found = Copied(1, str(error))
         if not (found.whole or found.some_failed):
             with self._lock:
                 self._comparisons.fail(files, self._now_s())

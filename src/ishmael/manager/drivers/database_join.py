@@ -49,6 +49,7 @@ from ishmael.words.settings import settings_from_toml
 
 _STREAM_LIMIT_S = 30.0
 _FOLLOW_LIMIT_S = 12.0
+_START_LIMIT_S, _DEAD_AFTER_S = 120.0, 3.0
 
 
 class Ladder:
@@ -245,8 +246,14 @@ class Ladder:
         run(["systemctl", "reset-failed", self._database.unit])
         # Debian's script looks after two seconds whether the server has come up; it says itself when it has.
         run(["systemctl", "start", "--no-block", self._database.unit])
-        deadline_s = time.monotonic() + limit_s
-        while not self._streams():
+        # How long it takes to come up is its log's affair; from then on it has to stream soon.
+        begun_s, accepts = time.monotonic(), False
+        deadline_s = begun_s + _START_LIMIT_S
+        while (streams := self._streams()) is not True:
+            if streams is not None and not accepts:
+                deadline_s, accepts = time.monotonic() + limit_s, True
+            if streams is None and time.monotonic() > begun_s + _DEAD_AFTER_S and self._is_dead():
+                deadline_s = 0.0
             if time.monotonic() > deadline_s or self._log_is_gone(said_before):
                 raise HostFault(
                     "database-does-not-stream", f"The database does not stream from the master: {self._log_end()}",
@@ -255,7 +262,11 @@ class Ladder:
             time.sleep(0.03)
         self._lap("it streams")
 
-    def _streams(self) -> bool:
+    def _is_dead(self) -> bool:
+        return run(["systemctl", "is-active", self._database.unit]).stdout.strip() in (b"inactive", b"failed")
+
+    def _streams(self) -> bool | None:
+        """None while it does not accept connections."""
         argv = [
             *("psql", "--no-psqlrc", "-AtqX", f"--host={SOCKETS}", f"--port={self._database.port}"),
             *(f"--username={ADMIN_ROLE}", f"--dbname={OWN_DATABASE}"),
@@ -263,7 +274,8 @@ class Ladder:
             "--command=SELECT count(*) FROM pg_stat_wal_receiver "
             "WHERE status = 'streaming' AND written_lsn > receive_start_lsn",
         ]
-        return run(argv).stdout.strip() == b"1"
+        done = run(argv)
+        return done.stdout.strip() == b"1" if done.returncode == 0 else None
 
     def _log_size(self) -> int:
         try:

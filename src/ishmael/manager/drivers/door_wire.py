@@ -5,6 +5,7 @@ To open one takes a third of a second, to ask over it a few milliseconds: so one
 
 from __future__ import annotations
 
+import atexit
 import os
 import select
 import subprocess
@@ -50,10 +51,12 @@ class DoorWire:
             self._process = subprocess.Popen(
                 list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, env=ENVIRONMENT
             )
-        except FileNotFoundError as error:
+        except OSError as error:
             self._forget()
-            message = f"The program {argv[0]} is not installed."
+            message = f"The program {argv[0]} cannot be run: {error.strerror}."
             raise HostFault("program-missing", message, "Install Ishmael again.") from error
+        assert self._process.stdin is not None
+        os.set_blocking(self._process.stdin.fileno(), False)
 
     def ask(self, line: bytes, limit_s: float) -> bytes:
         """Send a line, and wait for the line that answers it.
@@ -64,11 +67,13 @@ class DoorWire:
         """
         assert self._process.stdin is not None and self._process.stdout is not None
         until_s = time.monotonic() + limit_s
+        to, out = self._process.stdin.fileno(), self._process.stdout.fileno()
         # What an ssh that has ended does not take is told by its exit code, below.
-        with suppress(OSError):
-            self._process.stdin.write(line)
-            self._process.stdin.flush()
-        out = self._process.stdout.fileno()
+        with suppress(BrokenPipeError):
+            while line:
+                if not select.select([], [to], [], max(0.0, until_s - time.monotonic()))[1]:
+                    raise TimeoutError
+                line = line[os.write(to, line) :]
         while b"\n" not in self._rest:
             if not select.select([out], [], [], max(0.0, until_s - time.monotonic()))[0]:
                 raise TimeoutError
@@ -93,7 +98,9 @@ class DoorWire:
     def usable(self) -> bool:
         """It has not ended, and nobody has said anything unasked."""
         assert self._process.stdout is not None
-        return self._process.poll() is None and not select.select([self._process.stdout], [], [], 0)[0]
+        return (
+            self._process.poll() is None and not self._rest and not select.select([self._process.stdout], [], [], 0)[0]
+        )
 
     def close(self) -> None:
         """The other side ends with its input; one that hangs would keep a job from going on."""
@@ -118,6 +125,7 @@ class KeptWires:
         self._kept_s = kept_s
         self._lock = threading.Lock()
         self._wires: dict[Peer, DoorWire] = {}
+        atexit.register(self.close)
 
     def take(self, peer: Peer) -> DoorWire | None:
         """One that is open, for one's own use; None when there is none."""
@@ -137,6 +145,13 @@ class KeptWires:
         timer = threading.Timer(self._kept_s, self._end, (peer, wire))
         timer.daemon = True
         timer.start()
+
+    def close(self) -> None:
+        """Keep none."""
+        with self._lock:
+            wires, self._wires = list(self._wires.values()), {}
+        for wire in wires:
+            wire.close()
 
     def _end(self, peer: Peer, wire: DoorWire) -> None:
         """Unless it was used since: then it is not there, or its own timer runs."""

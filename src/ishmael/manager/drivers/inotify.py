@@ -123,7 +123,8 @@ class Inotify:
         stack = [path]
         while stack:
             here = stack.pop()
-            full = root + b"/" + here if here else root
+            # A root that is a link is followed, as rsync does; nothing below it is.
+            full = root + b"/" + (here or b".")
             watch = self._libc.inotify_add_watch(self.fd, full, _MASK)
             if watch < 0:
                 code = ctypes.get_errno()

@@ -34,7 +34,7 @@ PASSFILE = "/var/lib/postgresql/.ishmael-pgpass"
 JOIN_UNIT = "ishmael-database-join.service"
 _BEGIN, _END = "# BEGIN Ishmael: written at set-up, replaced as a whole", "# END Ishmael"
 _BLOCK = re.compile(rf"{re.escape(_BEGIN)}\n.*?{re.escape(_END)}\n", re.DOTALL)
-_STARTING_LIMIT_S = 10.0
+_STARTING_LIMIT_S = 70.0
 _START_LIMIT_S = 120.0
 
 _SETTINGS = """\
@@ -44,6 +44,7 @@ wal_log_hints = on
 max_slot_wal_keep_size = {keep_mb}MB
 wal_keep_size = 64MB
 wal_recycle = off
+wal_compression = lz4
 recovery_init_sync_method = syncfs
 wal_sender_timeout = 10s
 wal_receiver_timeout = 10s

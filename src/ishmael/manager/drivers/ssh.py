@@ -130,8 +130,8 @@ class SshNode:
             "BatchMode": "yes", "IdentitiesOnly": "yes", "IdentityFile": places.CLUSTER_KEY, "IdentityAgent": "none",
             "StrictHostKeyChecking": "yes", "UserKnownHostsFile": pins, "GlobalKnownHostsFile": "/dev/null",
             "HostKeyAlias": _ALIAS, "HostKeyAlgorithms": "ssh-ed25519", "CheckHostIP": "no", "UpdateHostKeys": "no",
-            "PreferredAuthentications": "publickey", "ConnectTimeout": str(_CONNECT_S), "ServerAliveInterval": "5",
-            "ServerAliveCountMax": "3", "ControlMaster": "no", "ControlPath": "none", "LogLevel": "ERROR",
+            "PreferredAuthentications": "publickey", "ConnectTimeout": str(_CONNECT_S), "ServerAliveInterval": "1",
+            "ServerAliveCountMax": "4", "ControlMaster": "no", "ControlPath": "none", "LogLevel": "ERROR",
         }  # fmt: skip
         chosen = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
         return ["ssh", "-F", "none", "-T", *chosen, "-l", "root", "--", address]

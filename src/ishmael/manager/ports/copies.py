@@ -70,11 +70,16 @@ class Copied:
         """The other node was reached; some names did not get there."""
         return self.code in (PARTLY, _FILE_IO)
 
+    @property
+    def disk_full(self) -> bool:
+        """The other node's disk took no more."""
+        return "No space left" in self.said or "Disk quota" in self.said
+
     def error(self, address: str) -> IshmaelError:
         """What to tell when it is not whole."""
         if self.code == _PROTOCOL and "auth failed" in self.said:
             return PeerFault("rsync-refused", f"The rsync server at {address} refuses this node.", _HINT_KEYS)
-        if "No space left" in self.said or "Disk quota" in self.said:
+        if self.disk_full:
             return PeerFault("peer-disk-full", f"The disk of the other node is full: {self.said}.", "Free some: df -h")
         if self.code in (_SOCKET, _STREAM, _PROTOCOL, *_TIMEOUTS):
             return PeerFault("rsync-unreachable", f"Files do not get to {address}: {self.said}.", _HINT_SERVER)

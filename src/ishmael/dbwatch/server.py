@@ -15,6 +15,7 @@ from ishmael.words import places
 from ishmael.words.database import REWINDING, Database
 
 _START_AGAIN_S = 3.0
+_STUCK_S = 8.0
 _PATIENCE = 0.7
 """Share of the time limit that an orderly stop may take, before sessions are cut off without a checkpoint."""
 
@@ -61,6 +62,7 @@ class Server:
     def start(self) -> None:
         """Begin to start it, unless that was just tried; does not wait for the end."""
         if self._starting is not None and self._starting.poll() is None:
+            self._give_up_if_stuck()
             return
         if time.monotonic() - self._started_s < _START_AGAIN_S:
             return
@@ -70,6 +72,12 @@ class Server:
             ["systemctl", "--quiet", "start", self._database.unit],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
+
+    def _give_up_if_stuck(self) -> None:
+        """Killed in the first two seconds, its unit waits without end for a server that is not there: Debian's has no time limit."""
+        if time.monotonic() - self._started_s > _STUCK_S and self.pid() is None:
+            argv = ["systemctl", "--quiet", "--no-block", "stop", self._database.unit]
+            subprocess.run(argv, capture_output=True, timeout=5, check=False)
 
     def may_start_at_once(self) -> None:
         """Forget when it was last tried."""

@@ -52,6 +52,9 @@ class MemoryFiles:
     def remove(self, path: str) -> None:
         self.content.pop(path, None)
 
+    def sync(self, directory: str) -> None:
+        return
+
     def names(self, directory: str) -> list[str]:
         below = [path.removeprefix(f"{directory}/") for path in self.content if path.startswith(f"{directory}/")]
         return sorted(name for name in below if "/" not in name)

@@ -57,7 +57,7 @@ class FilesFollow:
     def __init__(self, hands: Hands, copies: Copies, server: Server, make_watcher: Callable[[], Watcher]) -> None:
         self._hands, self._copies, self._server, self._make_watcher = hands, copies, server, make_watcher
         self._looking = Looking(hands)
-        self._receiver = Receiver(server, make_watcher, copies.password)
+        self._receiver = Receiver(server, make_watcher, copies.password, sync=hands.files.sync)
         self._sender: Sender | None = None
         self._wanted = False
         self._took: bool | None = None
@@ -136,7 +136,9 @@ class FilesFollow:
         self._heard_at_s, self._away = time.monotonic(), False
         try:
             target = Target(now.peer.internal_ip, self._copies.password())
-            self._sender = Sender(now.profile, target, self._copies, watcher, stamp=self._stamp)
+            self._sender = Sender(
+                now.profile, target, self._copies, watcher, stamp=self._stamp, sync=self._hands.files.sync
+            )
             log.info("the files follow to %s", now.peer.name)
             self._sender.run(lambda: not stop.is_set() and self._goes_on(first))
         except (IshmaelError, OSError) as error:

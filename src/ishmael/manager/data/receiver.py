@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from ishmael.manager.data import astdb, held
 from ishmael.manager.data.situation import Situation
@@ -20,6 +22,7 @@ log = logging.getLogger(__name__)
 _SERVER_S = 3.0
 _CALM_S = 1.0
 _COMMAND_S = 20.0
+_SETTLED_S = 2.0
 
 
 class Receiver:
@@ -30,13 +33,15 @@ class Receiver:
         make_watcher: watches directories whose changes the workload wants to be told.
         password: of the server.
         now_s: a clock that never jumps, in seconds.
+        sync: has everything on disk that was written to the file system of a directory.
     """
 
     def __init__(
         self, server: Server, make_watcher: Callable[[], Watcher], password: Callable[[], str],
-        now_s: Callable[[], float] = time.monotonic,
+        now_s: Callable[[], float] = time.monotonic, sync: Callable[[str], None] = lambda _: None,
     ) -> None:  # fmt: skip
         self._server, self._make_watcher, self._password, self._now_s = server, make_watcher, password, now_s
+        self._sync = sync
         self._served_at_s, self._trouble = 0.0, ""
         self._merged: dict[str, int] = {}
         self._watcher: Watcher | None = None
@@ -74,6 +79,9 @@ class Receiver:
         self._end_watching()
         if profile is None or not master:
             return
+        later = threading.Timer(_SETTLED_S, self._settle, (profile,))
+        later.daemon = True
+        later.start()
         for wanted in profile.sqlite:
             self._merge_one(wanted)
         for files in profile.files:
@@ -86,6 +94,12 @@ class Receiver:
                         "%d files of %s may have acted on the former master and wait in %s",
                         len(doubtful), files.path, held.place(files),
                     )  # fmt: skip
+
+    def _settle(self, profile: Profile) -> None:
+        """What came last is nowhere else now. Not in the moment of the takeover, in which the disk has other things to do."""
+        for files in profile.files:
+            with suppress(IshmaelError, OSError):
+                self._sync(files.path)
 
     def _hold(self, now: Situation) -> None:
         for files in now.profile.files if now.profile else ():

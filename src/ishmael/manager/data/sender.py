@@ -18,6 +18,7 @@ from typing import Any
 
 from ishmael.manager.data import astdb
 from ishmael.manager.data.comparing import Comparisons
+from ishmael.manager.data.on_disk import OnDisk
 from ishmael.manager.data.pending import Pending, left_out
 from ishmael.manager.ports.copies import NAMES_MAX, Copied, Copies, Target
 from ishmael.manager.ports.watcher import Watcher
@@ -72,17 +73,20 @@ class Sender:
         watcher: tells what changes.
         now_s: a clock that never jumps, in seconds.
         stamp: told, with the wall time in s, that everything changed before it is on the other node.
+        sync: has everything on disk that was written to the file system of a directory.
     """
 
     def __init__(
         self, profile: Profile, target: Target, copies: Copies, watcher: Watcher,
         now_s: Callable[[], float] = time.monotonic, stamp: Callable[[float], object] = float,
+        sync: Callable[[str], None] = lambda _: None,
     ) -> None:  # fmt: skip
         self._sets = {os.fsencode(files.path): files for files in profile.files}
         self._profile, self._target, self._copies, self._watcher = profile, target, copies, watcher
         self._now_s, self._stamp = now_s, stamp
         self._lock = threading.Condition()
         self._small, self._large = Pending(), Pending()
+        self._on_disk = OnDisk(sync)
         self._halt = threading.Event()
         self._comparisons = Comparisons()
         self._broken: set[FileSet] = set()
@@ -119,6 +123,7 @@ class Sender:
             for name, lane in (("small", self._small), ("large", self._large))
         ]
         lanes.append(threading.Thread(target=self._compare_all, name="files-compare", daemon=True))
+        lanes.append(threading.Thread(target=self._on_disk.run, args=(self._halt,), name="files-disk", daemon=True))
         try:
             self._watch_roots()
             for lane in lanes:
@@ -264,6 +269,7 @@ class Sender:
             now_s = self._now_s()
             if copied.whole:
                 lane.arrived(files, paths)
+                self._on_disk.note(files, paths)
                 if not self._small.stuck() and not self._large.stuck():
                     self._report.trouble = ""
                 if files in self._broken:

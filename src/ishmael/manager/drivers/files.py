@@ -96,6 +96,10 @@ class DiskFiles:
                 return
             sync_directory(Path(path).parent)
 
+    def sync(self, directory: str) -> None:
+        """All of its file system."""
+        sync_filesystem(Path(directory))
+
     def names(self, directory: str) -> list[str]:
         """Names of the files in a directory, sorted."""
         try:

@@ -16,6 +16,7 @@ from ishmael.words.profile import FileSet
 
 UNIT = "ishmael-rsyncd.service"
 GATE = "/usr/lib/ishmael/rsync-gate"
+SETTLE = "/usr/lib/ishmael/rsync-settle"
 NAMES = "/usr/lib/ishmael/rsync-names"
 _HEAD = """\
 # Written by Ishmael's manager at each start; only for {peer}.
@@ -42,6 +43,7 @@ timeout = 60
 max verbosity = 1
 refuse options = checksum-seed copy-devices write-devices remove-source-files temp-dir backup-dir link-dest copy-dest compare-dest
 pre-xfer exec = {gate} {cluster_ip}
+post-xfer exec = {settle}
 """
 
 
@@ -54,7 +56,7 @@ def configuration(serving: Serving) -> str:
     """The text of rsyncd.conf(5)."""
     head = _HEAD.format(
         peer=serving.peer, own=serving.own, port=PORT, user=USER, secrets=places.RSYNCD_SECRETS,
-        room=places.RSYNCD_DIRECTORY, gate=GATE, names=NAMES, cluster_ip=serving.cluster_ip,
+        room=places.RSYNCD_DIRECTORY, gate=GATE, settle=SETTLE, names=NAMES, cluster_ip=serving.cluster_ip,
     )  # fmt: skip
     modules = [(files.slug, place_of(files)) for files in serving.files]
     modules.append((FileSet(places.SNAPSHOTS).slug, places.SNAPSHOTS))

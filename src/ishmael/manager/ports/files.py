@@ -40,6 +40,14 @@ class Files(Protocol):
         """Remove the file, if there is one; on disk when this returns."""
         ...
 
+    def sync(self, directory: str) -> None:
+        """Have everything on disk that was written to the file system this directory lies in.
+
+        Raises:
+            HostFault: the disk did not take it.
+        """
+        ...
+
     def names(self, directory: str) -> list[str]:
         """Names of the files in a directory, sorted; none when there is no such directory."""
         ...

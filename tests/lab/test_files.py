@@ -228,3 +228,19 @@ def test_after_a_power_cut_everything_is_on_the_new_master_and_the_direction_tur
     (there / VOICE.lstrip("/") / "back.wav").write_bytes(b"x")
     _until((_root(master) / VOICE.lstrip("/") / "back.wav").exists)
     _sh(slave, f"rm {SPOOL}/outgoing/later.call")
+
+
+def test_a_power_cut_of_the_whole_site_takes_nothing_that_both_had(complete: Lab) -> None:
+    """No program asked for it to be on the disk; three seconds after it was on the slave it is, on both."""
+    master, slave = _pair(complete)
+    path = f"{VOICE}/site.wav"
+    (_root(master) / VOICE.lstrip("/")).mkdir(parents=True, exist_ok=True)
+    (_root(master) / path.lstrip("/")).write_bytes(os.urandom(30_000))
+    wanted = _hash(master, path)
+    _until(lambda: _hash(slave, path) == wanted)
+    time.sleep(3.0)
+    faults.inject(complete.plan, faults.named("power-both"), master)
+    faults.heal(complete.plan)
+    assert [_hash(node, path) for node in (master, slave)] == [wanted, wanted]
+    complete.cluster.wait_complete()
+    assert [_hash(node, path) for node in (master, slave)] == [wanted, wanted]

@@ -73,6 +73,7 @@ def _peer(s: State, settings: Settings | None, fit: bool, reasons: list[str]) ->
         "name": peer.name,
         "role": s.peer.role.value if online and s.peer is not None else None,
         "online": online,
+        "incarnation": s.peer.nonce.incarnation if online and s.peer is not None else None,
         "fit": fit if slave else False,
         "reasons": reasons if slave else [],
     }

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ishmael.manager.data.files import FilesFollow
+from ishmael.manager.data.sender import Report
 from ishmael.manager.data.situation import Situation
 from ishmael.words.profile import FileSet, Profile
 from ishmael.words.roles import Role
@@ -33,3 +37,34 @@ def test_a_slave_that_is_not_heard_is_objected_to_before_it_returns(tmp_path: Pa
     follow._said_at_s = 0.0
     follow._serve(standby, threading.Event())
     assert len(said) == 2
+
+
+@pytest.mark.parametrize(("after", "doubts"), [(7, 0), (8, 1)])
+def test_only_one_that_started_anew_is_doubted(after: int, doubts: int, tmp_path: Path, monkeypatch: Any) -> None:
+    """A slave that was not heard for a moment, as when the cable is pulled out, has lost nothing of what had arrived."""
+    world = World()
+    stage(world, "complete", tmp_path)
+    machine = world.machines[0]
+    settings = machine.settings()
+    assert settings is not None
+    follow = FilesFollow(machine.hands, machine.hands.copies, None, None)  # type: ignore[arg-type]
+    monkeypatch.setattr("ishmael.manager.data.files._LOOK_S", 0.0)
+    profile = Profile("pbx", files=(FileSet("/var/spool/voice"),))
+    told: list[str] = []
+
+    class _Sender:
+        def doubt(self) -> None:
+            told.append("doubt")
+
+        def report(self) -> Report:
+            return Report(lag_ms=0, in_step=True)
+
+    def seen(role: str | None, incarnation: int | None) -> Situation:
+        return Situation(str(Role.MASTER), settings.nodes[0], settings.nodes[1], settings, profile, role, incarnation)
+
+    first = seen(str(Role.SLAVE), 7)
+    follow._sender, follow._incarnation, follow._heard_at_s = _Sender(), 7, time.monotonic()  # type: ignore[assignment]
+    for now in (first, seen(None, None), seen(str(Role.SLAVE), after)):
+        monkeypatch.setattr(follow._looking, "situation", lambda now=now: now)
+        assert follow._goes_on(first)
+    assert len(told) == doubts

@@ -63,6 +63,7 @@ class FilesFollow:
         self._took: bool | None = None
         self._looked_at_s = self._said_at_s = self._heard_at_s = 0.0
         self._objected = self._away = False
+        self._incarnation: int | None = None
 
     def facts(self) -> dict[str, Any]:
         """What the status says about files."""
@@ -133,7 +134,7 @@ class FilesFollow:
     def _send(self, now: Situation, stop: threading.Event) -> None:
         assert now.peer is not None and now.profile is not None
         first, watcher = now, self._make_watcher()
-        self._heard_at_s, self._away = time.monotonic(), False
+        self._heard_at_s, self._away, self._incarnation = time.monotonic(), False, now.peer_incarnation
         try:
             target = Target(now.peer.internal_ip, self._copies.password())
             self._sender = Sender(
@@ -162,9 +163,11 @@ class FilesFollow:
         now = self._looking.situation()
         if now.sends:
             if self._away and self._sender is not None:
-                self._sender.doubt()
+                # One that was only not heard, as while the cable is pulled out, has lost nothing.
+                if now.peer_incarnation != self._incarnation:
+                    self._sender.doubt()
                 self._said_at_s = 0.0
-            self._heard_at_s, self._away = now_s, False
+            self._heard_at_s, self._away, self._incarnation = now_s, False, now.peer_incarnation
         elif now.peer_role is None:
             self._away = True
         same = now.serves and (now.peer, now.profile) == (first.peer, first.profile)

@@ -28,6 +28,7 @@ class Situation:
         settings: of the cluster.
         profile: of the workload.
         peer_role: what the other node is; None while it is not heard.
+        peer_incarnation: another one after each start of its keeper; None while it is not heard.
     """
 
     role: str | None = None
@@ -36,6 +37,7 @@ class Situation:
     settings: Settings | None = None
     profile: Profile | None = None
     peer_role: str | None = None
+    peer_incarnation: int | None = None
 
     @property
     def whole(self) -> bool:
@@ -80,7 +82,7 @@ class Looking:
         own = settings.named(self._hands.host.name()) if settings is not None else None
         peer = settings.peer_of(own.id) if settings is not None and own is not None else None
         other = seen.get("peer") or {}
-        return Situation(seen.get("role"), own, peer, settings, profile, other.get("role"))
+        return Situation(seen.get("role"), own, peer, settings, profile, other.get("role"), other.get("incarnation"))
 
     def _files(self) -> tuple[Settings | None, Profile | None]:
         raw = (self._hands.files.read(places.SETTINGS), self._hands.files.read(places.PROFILE))

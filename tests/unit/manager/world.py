@@ -52,6 +52,9 @@ class MemoryFiles:
     def remove(self, path: str) -> None:
         self.content.pop(path, None)
 
+    def age(self, path: str, by_s: float) -> None:
+        return
+
     def sync(self, directory: str) -> None:
         return
 

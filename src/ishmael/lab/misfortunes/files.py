@@ -167,7 +167,10 @@ def cable_cut(scene: Scene) -> None:
             write_commits(scene.master, 20)
             paths = _leave(scene, "cut", 3)
             scene.shown(scene.master, "Files do not get to")
-            scene.shown(scene.master, "cut0.wav")
+            _must(
+                lambda: any(name.endswith("cut0.wav") for name in scene.sync(scene.master).get("differing") or ()),
+                "The status does not name the file that waits.",
+            )
         finally:
             faults.heal(scene.lab)
         _same(scene, *paths)

@@ -15,6 +15,7 @@ from ishmael.words.roles import Role
 
 _UP_S = 5.0
 _STEADY_S = 0.3
+_AGED_S = 5.0
 SERVING = (Role.MASTER, Role.TAKING, Role.HANDING)
 
 
@@ -97,6 +98,8 @@ def put(hands: Hands, service: Service, files: Mapping[str, File]) -> None:
     for path, file in files.items():
         if hands.files.read(path) != file.data or hands.files.mode(path) != file.mode:
             hands.files.write(path, file.data, file.mode)
+            # It is whole; Postfix would wait two seconds to be sure of that.
+            hands.files.age(path, _AGED_S)
     for path in [path for path in written if path not in files]:
         give_back(hands, path, before.pop(path, (None, 0o644)))
         hands.files.write(places.SERVICES_BEFORE, kept.pack(before), 0o600)

@@ -36,6 +36,10 @@ class Files(Protocol):
         """
         ...
 
+    def age(self, path: str, by_s: float) -> None:
+        """Let the file look as if it had been written so much earlier, in seconds; one that is gone is left alone."""
+        ...
+
     def remove(self, path: str) -> None:
         """Remove the file, if there is one; on disk when this returns."""
         ...

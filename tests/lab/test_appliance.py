@@ -17,13 +17,15 @@ from ishmael.lab.bench.services import FAXES, LEASES, change, receive_fax, switc
 from ishmael.lab.leased import MAC, LeasedPhone, Told
 from ishmael.lab.node import Node
 from ishmael.lab.plan import LabPlan
-from ishmael.lab.post import Post
+from ishmael.lab.post import USER, Post
 from ishmael.lab.tools import wait_until
 from tests.lab.conftest import Lab
 
 pytestmark = pytest.mark.lab
 CONF = "/etc/dnsmasq.d/ishmael.conf"
 FOLLOWED_S = 20.0
+NETWORK = ("--phone-nic", plan.PHONE_NIC, "--phone-address", "10.77.0.13/24", "--internal-nic", plan.CABLE_NIC,
+           "--internal-address", "10.78.0.1/30", "--host-name", "other")  # fmt: skip
 # The aims, and what is measured on a machine that does nothing else, are those of `script/bench services`.
 APPLIED_S, ANSWERED_MS = 9.0, 5000.0
 SEND = """
@@ -162,11 +164,26 @@ def test_bad_settings_change_nothing_on_the_node(complete: Lab) -> None:
     ]
     done = master.exec([*words, "upstream=nobody", "--json"], timeout_s=60)
     assert done.returncode == 3
+    dns = ["dns", "enabled=true", "dhcp=true"]
     for words in (
+        [*dns, "range_from=10.77.0.5", "range_to=10.77.0.60"],
+        [*dns, "range_from=10.77.0.199", "range_to=10.77.0.100"],
+        ["mail", "enabled=true", "smarthost=nobody.invalid"],
+        [
+            "mail",
+            "enabled=true",
+            f"smarthost={plan.CLIENT_IP}",
+            "verify=false",
+            f"user={USER}",
+            "--password-file",
+            "/etc/hostname",
+        ],
         ["ntp", "upstream=-x"],
         ["mail", "enabled=true", "smarthost=a b"],
         ["fax", "enabled=true", "number=1"],
     ):
         assert master.exec(["ishmael", "services", "set", *words, "--yes", "--json"], timeout_s=60).returncode == 3
+    locked = master.exec(["ishmael", "network", "set", *NETWORK, "--yes", "--json"], timeout_s=60)
+    assert locked.returncode == 3, locked.stdout
     after = complete.sh(master.plan.name, "find /etc -type f -newermt @0 | sort | xargs -d '\\n' sha256sum | sha256sum")
     assert after == before

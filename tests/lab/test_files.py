@@ -179,6 +179,25 @@ def _call_file(node: Node, name: str, due_s: int) -> None:
     )
 
 
+def _begin_a_call(master: Node, held: Path) -> None:
+    """A call file is acted on, and its call lasts; the slave has the file as Asterisk left it meanwhile."""
+    _sh(master, "asterisk -rx 'module load pbx_spool.so'")
+    text = "Channel: Local/600@phones\\nApplication: Echo\\nMaxRetries: 2\\nRetryTime: 600\\n"
+    _sh(
+        master,
+        f"printf '{text}' >/tmp/begun.call; chown asterisk: /tmp/begun.call; mv /tmp/begun.call {SPOOL}/outgoing/",
+    )
+
+    def begun() -> bool:
+        try:
+            return "StartRetry: " in (held / "begun.call").read_text()
+        except FileNotFoundError:
+            return False
+
+    _until(begun)
+    assert (held / "begun.call").stat().st_mtime > time.time() + 60
+
+
 def test_after_a_power_cut_everything_is_on_the_new_master_and_the_direction_turns(complete: Lab) -> None:
     """Voice mail and registrations are there, call files act once, what was alone is kept aside, the old master follows."""
     master, slave = _pair(complete)
@@ -194,6 +213,8 @@ def test_after_a_power_cut_everything_is_on_the_new_master_and_the_direction_tur
         held = there / "var/lib/ishmael/held/var-spool-asterisk-outgoing/later.call"
         _until(held.exists)
         _until(lambda: _registrar(master) != "" and _registrar(master) == _registrar(slave))
+        _begin_a_call(master, there / "var/lib/ishmael/held/var-spool-asterisk-outgoing")
+        _sh(slave, "asterisk -rx 'module load pbx_spool.so'")
         # From here on nothing gets to the slave.
         _sh(slave, "systemctl stop ishmael-rsyncd; systemctl mask --runtime ishmael-rsyncd")
         _sh(master, f"echo alone > {VOICE}/alone.txt; sync")
@@ -209,6 +230,13 @@ def test_after_a_power_cut_everything_is_on_the_new_master_and_the_direction_tur
         phones.order({"do": "hangup", "phone": "101"})
     assert (there / VOICE.lstrip("/") / "last.wav").read_bytes() == b"please call back" * 2000
     _until((there / f"{SPOOL}/outgoing/later.call".lstrip("/")).exists)
+    # Its call may have been made: nobody is called twice, and the admin decides.
+    assert not (there / f"{SPOOL}/outgoing/begun.call".lstrip("/")).exists()
+    kept = json.loads(slave.say(["ishmael", "salvage", "list", "--json"]))["finds"][-1]
+    assert (kept["node"], kept["count"], "may have acted" in kept["why"]) == (slave.plan.name, 1, True)
+    assert json.loads(slave.say(["ishmael", "salvage", "show", kept["id"], "--json"]))["names"][0].endswith(
+        "/begun.call"
+    )
     _sh(slave, "systemctl unmask --runtime ishmael-rsyncd")
     faults.heal(complete.plan)
     job = complete.cluster.re_add_standby()

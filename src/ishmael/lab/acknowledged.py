@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,17 +57,22 @@ class Book:
 
 
 @contextmanager
-def writing(lab: LabPlan, master: Node, workers: int = WORKERS) -> Iterator[Book]:
+def writing(lab: LabPlan, master: Node, workers: int = WORKERS, first: int = 0) -> Iterator[Book]:
     """Write from the client over the cluster IP for as long as this lasts.
+
+    Args:
+        lab: whose client writes.
+        master: of it.
+        workers: how many connections.
+        first: number of the first worker; with 0 the rows of earlier times are removed.
 
     Raises:
         HostFault: nothing was acknowledged within half a minute.
     """
-    database.psql(
-        master, f"DROP TABLE IF EXISTS written; {TABLE}; ALTER TABLE written OWNER TO {database.ROLE}", database.ROLE
-    )
+    anew = "" if first else "DROP TABLE IF EXISTS written; "
+    database.psql(master, f"{anew}{TABLE}; ALTER TABLE written OWNER TO {database.ROLE}", database.ROLE)
     with tempfile.TemporaryDirectory(prefix="ishmael-written-") as directory:
-        words = [sys.executable, "-m", "ishmael.lab.writer", database.URL, directory, str(workers)]
+        words = [sys.executable, "-m", "ishmael.lab.writer", database.URL, directory, str(first), str(workers)]
         process = subprocess.Popen(client.command(lab, words), stdin=subprocess.PIPE, text=True)
         book = Book(Path(directory), process)
         try:
@@ -84,17 +89,31 @@ def lost(node: Node, book: Book) -> list[tuple[int, int]]:
     Raises:
         HostFault: nothing was acknowledged, so that nothing would be proven.
     """
-    if not book.count():
+    return missing(node, {worker: [number for number, _ in rows] for worker, rows in book.entries().items()})
+
+
+def missing(node: Node, wanted: Mapping[int, Sequence[int]]) -> list[tuple[int, int]]:
+    """Rows that are not in a node's database: (worker, number).
+
+    Args:
+        node: which.
+        wanted: numbers by worker.
+
+    Raises:
+        HostFault: none is wanted, so that nothing would be proven.
+    """
+    if not any(wanted.values()):
         raise HostFault("nothing-acknowledged", "No row was acknowledged at all.")
+    workers = ", ".join(str(int(worker)) for worker in wanted)
     said = database.psql(
-        node, "SELECT json_object_agg(worker, numbers) FROM (SELECT worker, json_agg(number) AS numbers FROM written "
-        "GROUP BY worker) AS w", database.ROLE, timeout_s=120,
+        node, "SELECT json_object_agg(worker, numbers) FROM (SELECT worker, json_agg(number) AS numbers FROM written "  # noqa: S608
+        f"WHERE worker IN ({workers}) GROUP BY worker) AS w", database.ROLE, timeout_s=120,
     )  # fmt: skip
     there = {int(worker): set(numbers) for worker, numbers in (json.loads(said) if said else {}).items()}
     return [
         (worker, number)
-        for worker, rows in book.entries().items()
-        for number, _ in rows
+        for worker, numbers in wanted.items()
+        for number in numbers
         if number not in there.get(worker, set())
     ]
 

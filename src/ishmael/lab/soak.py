@@ -92,10 +92,11 @@ def data(
             done.append(seen)
             _write(results, seen, as_json=as_json)
             say(soak_data.line(seen))
-        gone = soak_of_data.missing_in_the_end()
-    summary = {**soak_data.summary(done), "files_missing_in_the_end": len(gone)}
+        gone, rows_gone = soak_of_data.missing_in_the_end()
+    in_the_end = {"files_missing_in_the_end": len(gone), "rows_missing_in_the_end": rows_gone}
+    summary = {**soak_data.summary(done), **in_the_end}
     emit(as_json, {"summary": summary}, *(f"{key}: {value}" for key, value in summary.items()))
-    if summary["lost_acknowledged"]["max"] or summary["files_missing"] or gone or summary["failed"]:
+    if summary["lost_acknowledged"]["max"] or summary["files_missing"] or gone or rows_gone or summary["failed"]:
         raise typer.Exit(EXIT_NOT_ALLOWED)
 
 

@@ -43,6 +43,7 @@ class Soak:
     seed: int
     mixed: bool = False
     mails: Mails = field(default_factory=Mails)
+    rows: dict[int, list[int]] = field(default_factory=dict)
 
     def runs(self, count: int, done: set[int]) -> Iterator[dict[str, Any]]:
         """Do the runs that are not done; each begins and ends with a complete cluster.
@@ -68,7 +69,10 @@ class Soak:
         cluster.wait_complete()
         master = acknowledged.master_of(cluster)
         other = next(node for node in cluster.nodes if node is not master)
-        with acknowledged.writing(self.lab, master) as book, self.mails.dropping(master, other) as box:
+        with (
+            acknowledged.writing(self.lab, master, first=len(self.rows)) as book,
+            self.mails.dropping(master, other) as box,
+        ):
             time.sleep(draw.uniform(0.2, 2.0))
             if phase == "while the slave catches up":
                 _make_slave_lag(other)
@@ -89,6 +93,7 @@ class Soak:
             book.stop()
             served = acknowledged.master_of(cluster)
             lost, count = acknowledged.lost(served, book), book.count()
+            self.rows |= {worker: [number for number, _ in rows] for worker, rows in book.entries().items()}
         moved = served is not master
         due, missing = box.judge(served, cut_s) if moved else (0, [])
         promotion = (cluster.status(served) or {}).get("sync", {}).get("promotion_ms") if moved else None
@@ -107,9 +112,10 @@ class Soak:
         else:
             master.power_cut()
 
-    def missing_in_the_end(self) -> list[str]:
-        """Files that were on a new master once and are not on the last one."""
-        return self.mails.missing(acknowledged.master_of(Cluster(self.lab)))
+    def missing_in_the_end(self) -> tuple[list[str], int]:
+        """Files that were on a new master once and are not on the last one, and how many acknowledged rows of all runs are not there."""
+        last = acknowledged.master_of(Cluster(self.lab))
+        return self.mails.missing(last), len(acknowledged.missing(last, self.rows)) if self.rows else 0
 
 
 def _make_slave_lag(slave: Node) -> None:

@@ -1,6 +1,7 @@
 """Writers on the client: insert rows over the cluster IP, and put every acknowledged one on the host's disk first.
 
-``python -m ishmael.lab.writer URL DIRECTORY WORKERS``: each worker appends "number milliseconds" to its own file once the
+``python -m ishmael.lab.writer URL DIRECTORY FIRST WORKERS``: so many workers, numbered from FIRST on.
+Each worker appends "number milliseconds" to its own file once the
 server has acknowledged the commit of that number; it ends with SIGTERM, or when its input ends.
 """
 
@@ -62,8 +63,8 @@ class Writer:
 
 def main() -> int:
     """Write until the input ends."""
-    url, directory, workers = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-    writers = [Writer(url, directory, worker) for worker in range(workers)]
+    url, directory, first, workers = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    writers = [Writer(url, directory, worker) for worker in range(first, first + workers)]
     threads = [threading.Thread(target=writer.run, daemon=True) for writer in writers]
     for thread in threads:
         thread.start()

@@ -290,6 +290,28 @@ def test_call_files_act_on_the_master_and_never_twice(tmp_path: Path, monkeypatc
     assert (outgoing / "later").stat().st_mtime == 4600.0
 
 
+@pytest.mark.parametrize(
+    ("told", "doubtful"),
+    [
+        ("", False), ("\nStartRetry: 812 1 (1000)\n", True), ("\nStartRetry: 812 1 (1000)\nEndRetry: 812 1 (1030)\n", False),
+        ("\nStartRetry: 812 1 (1)\nEndRetry: 812 1 (2)\n\nStartRetry: 812 2 (1000)\n", True),
+        ("\nStartRetry: 812 1 (1)\nAbortRetry: 813 1 (2)\n", False),
+    ],
+)  # fmt: skip
+def test_a_call_that_had_begun_is_not_made_again(
+    told: str, doubtful: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asterisk sets the file's time to that of the next try when it begins to call, and leaves it there as long as the call lasts."""
+    monkeypatch.setattr(places, "HELD", str(tmp_path / "held"))
+    outgoing = tmp_path / "outgoing"
+    outgoing.mkdir()
+    files = FileSet(str(outgoing), held=True)
+    (outgoing / "call").write_text(f"Channel: Local/1@x\nApplication: Wait\nData: 60\n{told}")
+    os.utime(outgoing / "call", (4600.0, 4600.0))
+    held.hold(files)
+    assert held.release(files, 1000.0) == (([], ["call"]) if doubtful else (["call"], []))
+
+
 # What is kept aside
 
 

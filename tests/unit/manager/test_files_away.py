@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
+from ishmael.manager.data import held
 from ishmael.manager.data.files import FilesFollow
+from ishmael.manager.data.salvage import Salvage
 from ishmael.manager.data.sender import Report
 from ishmael.manager.data.situation import Situation
+from ishmael.manager.drivers.rsyncd import Rsyncd
+from ishmael.words import places
 from ishmael.words.profile import FileSet, Profile
 from ishmael.words.roles import Role
 from manager.helpers import stage
@@ -68,3 +72,26 @@ def test_only_one_that_started_anew_is_doubted(after: int, doubts: int, tmp_path
         monkeypatch.setattr(follow._looking, "situation", lambda now=now: now)
         assert follow._goes_on(first)
     assert len(told) == doubts
+
+
+def test_doubtful_call_files_are_kept_aside_and_told(tmp_path: Path, monkeypatch: Any) -> None:
+    """Left where they wait they would be gone with the next copy of a new master's."""
+    world = World()
+    stage(world, "complete", tmp_path)
+    machine = world.machines[0]
+    monkeypatch.setattr(places, "HELD", str(tmp_path / "held"))
+    monkeypatch.setattr("ishmael.manager.data.files.Salvage", lambda node: Salvage(node, str(tmp_path / "salvage")))
+    told: list[Any] = []
+    monkeypatch.setattr(machine.keeper, "tell", lambda kind, why, facts: told.append((kind, why, facts)))
+    files = FileSet("/var/spool/asterisk/outgoing", held=True)
+    waits = held.place(files)
+    waits.mkdir(parents=True)
+    (waits / "due.call").write_text("Channel: Local/1@x")
+    follow = FilesFollow(machine.hands, machine.hands.copies, Rsyncd(), None)  # type: ignore[arg-type]
+    monkeypatch.setattr(follow._server, "stop", lambda: None)
+    follow._receiver.stop(Profile("pbx", files=(files,)), master=True)
+    ((kind, why, facts),) = told
+    assert (kind, facts["count"], facts["kind"]) == ("salvage-kept", 1, "files")
+    assert facts["id"] in why
+    (kept,) = (tmp_path / "salvage").rglob("due.call")
+    assert kept.read_text() == "Channel: Local/1@x"

@@ -16,6 +16,7 @@ from ishmael.checks.base import BOTH, MASTER, Check, Result, Seen, State, critic
 from ishmael.checks.catalogue import CHECKS
 from ishmael.cli.app import app
 from ishmael.cli.client import Api
+from ishmael.manager.appliance import kept
 from ishmael.manager.look import Look
 from ishmael.manager.watch import mail as mail_module
 from ishmael.manager.watch.cluster import ClusterChecks, Known
@@ -210,6 +211,22 @@ def test_a_mail_that_fails_is_still_to_be_told(monkeypatch: pytest.MonkeyPatch) 
     )
     again._recall()
     assert again.waiting() == []
+
+
+def test_without_a_smarthost_of_their_own_mails_go_by_the_mail_service() -> None:
+    """The appliance's, where it is on: nobody need type one smarthost twice."""
+    mailer, world = _mailer(_List())
+    files = world.machines[0].files
+    assert mailer._mail().host == ""
+    path = kept.settings_path(kept.SERVICES["mail"])
+    files.write(path, b'enabled = true\nsmarthost = "mail.example.org"\n', 0o644)
+    mail = mailer._mail()
+    assert (mail.host, mail.port, mail.security, mail.user) == ("127.0.0.1", 25, "none", "")
+    files.write(places.MONITORING, b'schema = 1\n[mail]\nhost = "own.example.org"\n', 0o600)
+    assert mailer._known.monitoring().mail.host == mailer._mail().host == "own.example.org"
+    files.write(path, b"no toml", 0o644)
+    files.write(places.MONITORING, b"schema = 1\n", 0o600)
+    assert mailer._mail().host == ""
 
 
 class _StopAfter(threading.Event):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from ishmael.manager.data import diverged
 from ishmael.manager.data.receiver import Receiver
+from ishmael.manager.data.salvage import Salvage
 from ishmael.manager.data.sender import Report, Sender, as_facts, nobody
 from ishmael.manager.data.situation import Looking, Situation
 from ishmael.manager.ports.copies import Copies, Target
@@ -18,6 +19,7 @@ from ishmael.manager.ports.hands import Hands
 from ishmael.manager.ports.server import Server
 from ishmael.manager.ports.watcher import Watcher
 from ishmael.words.errors import IshmaelError
+from ishmael.words.profile import FileSet
 
 log = logging.getLogger(__name__)
 LAG_S_MAX = 60.0
@@ -57,7 +59,9 @@ class FilesFollow:
     def __init__(self, hands: Hands, copies: Copies, server: Server, make_watcher: Callable[[], Watcher]) -> None:
         self._hands, self._copies, self._server, self._make_watcher = hands, copies, server, make_watcher
         self._looking = Looking(hands)
-        self._receiver = Receiver(server, make_watcher, copies.password, sync=hands.files.sync)
+        self._receiver = Receiver(
+            server, make_watcher, copies.password, sync=hands.files.sync, doubtful=self._keep_aside
+        )
         self._sender: Sender | None = None
         self._wanted = False
         self._took: bool | None = None
@@ -113,6 +117,18 @@ class FilesFollow:
             except (IshmaelError, OSError) as error:
                 log.warning("becoming master: %s", error)
                 self._took = None
+
+    def _keep_aside(self, files: FileSet, paths: Sequence[str]) -> None:
+        """They would be gone when this node is slave again, whose copy is that of the new master."""
+        why = "The former master may have acted on these files already: their time had come, or their call had begun."
+        find = diverged.keep(Salvage(self._hands.host.name()), [files], paths, why)
+        for path in paths:
+            self._hands.files.remove(path)
+        if find is not None:
+            facts = {"id": find.id, "node": find.node, "kind": find.kind, "count": find.count}
+            told = f"{find.count} files that the former master may have acted on already were kept aside: ishmael salvage show {find.id}"
+            with suppress(IshmaelError):
+                self._hands.keeper.tell("salvage-kept", told, facts)
 
     def _leave(self, now: Situation) -> None:
         """Neither master nor waiting for one: out of the cluster, or on the way to becoming master."""

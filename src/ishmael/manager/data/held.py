@@ -2,7 +2,8 @@
 
 On a node that is not master they wait below /var/lib/ishmael/held. When the node becomes master, those whose time (that
 of the file's last change, which Asterisk takes for the time of the call) is still to come are put in place: the former
-master cannot have acted on them. Those whose time had come may have acted; they are kept aside for the admin.
+master cannot have acted on them. Those whose time had come may have acted; they are kept aside for the admin. So are those
+whose call had begun: Asterisk sets their time to that of the next try, and writes ``StartRetry`` into them (pbx_spool.c).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from ishmael.words import places
 from ishmael.words.profile import FileSet
 
+_TOLD_BYTES = 1_000_000
 CERTAIN_S = 5.0
 """Two clocks of a cluster differ by less than this; a file that close to its time may have acted."""
 
@@ -49,13 +51,22 @@ def release(files: FileSet, now_wall_s: float) -> tuple[list[str], list[str]]:
             due_s = (source / name).lstat().st_mtime
         except FileNotFoundError:
             continue
-        if due_s <= now_wall_s + CERTAIN_S or (target / name).exists():
+        if due_s <= now_wall_s + CERTAIN_S or (target / name).exists() or _has_begun(source / name):
             doubtful.append(name)
             continue
         target.mkdir(parents=True, exist_ok=True)
         _move(source / name, target / name)
         placed.append(name)
     return placed, doubtful
+
+
+def _has_begun(path: Path) -> bool:
+    """The last try that the file tells of has not ended."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        told = file.read(_TOLD_BYTES)
+    return told.rfind(b"\nStartRetry:") > max(told.rfind(b"\nEndRetry:"), told.rfind(b"\nAbortRetry:"))
 
 
 def _names(directory: Path) -> list[str]:

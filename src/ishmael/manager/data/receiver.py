@@ -15,7 +15,7 @@ from ishmael.manager.data.situation import Situation
 from ishmael.manager.ports.server import Server, Serving
 from ishmael.manager.ports.watcher import Watcher
 from ishmael.words.errors import HostFault, IshmaelError
-from ishmael.words.profile import Profile, SqliteSet
+from ishmael.words.profile import FileSet, Profile, SqliteSet
 from ishmael.words.roles import Role
 
 log = logging.getLogger(__name__)
@@ -34,14 +34,16 @@ class Receiver:
         password: of the server.
         now_s: a clock that never jumps, in seconds.
         sync: has everything on disk that was written to the file system of a directory.
+        doubtful: told which files, by their paths, may have acted on the former master.
     """
 
     def __init__(
         self, server: Server, make_watcher: Callable[[], Watcher], password: Callable[[], str],
         now_s: Callable[[], float] = time.monotonic, sync: Callable[[str], None] = lambda _: None,
+        doubtful: Callable[[FileSet, Sequence[str]], object] = lambda _, __: None,
     ) -> None:  # fmt: skip
         self._server, self._make_watcher, self._password, self._now_s = server, make_watcher, password, now_s
-        self._sync = sync
+        self._sync, self._doubtful = sync, doubtful
         self._served_at_s, self._trouble = 0.0, ""
         self._merged: dict[str, int] = {}
         self._watcher: Watcher | None = None
@@ -90,10 +92,8 @@ class Receiver:
                 if placed:
                     log.info("put in place below %s: %d files whose time is to come", files.path, len(placed))
                 if doubtful:
-                    log.warning(
-                        "%d files of %s may have acted on the former master and wait in %s",
-                        len(doubtful), files.path, held.place(files),
-                    )  # fmt: skip
+                    log.warning("%d files of %s may have acted on the former master", len(doubtful), files.path)
+                    self._doubtful(files, [f"{held.place(files)}/{name}" for name in doubtful])
 
     def _settle(self, profile: Profile) -> None:
         """What came last is nowhere else now. Not in the moment of the takeover, in which the disk has other things to do."""

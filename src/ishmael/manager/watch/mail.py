@@ -13,11 +13,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 from typing import Any
 
+from ishmael.manager.appliance import kept
 from ishmael.manager.ports.events import Events
 from ishmael.manager.ports.hands import Hands
 from ishmael.manager.watch.cluster import Known
@@ -34,6 +36,7 @@ _PAUSE_S_MIN, _PAUSE_S_MAX = 5.0, 60.0
 _OLD = timedelta(hours=24)
 _LIMIT_S = 15.0
 _DONE_MAX = 3000
+_OWN_SERVICE = "127.0.0.1"
 
 
 class Mailer:
@@ -65,7 +68,7 @@ class Mailer:
         self._recall()
         pause_s = _PAUSE_S_MIN
         while not stop.wait(1.0):
-            mail = self._known.monitoring().mail
+            mail = self._mail()
             if not mail.host:
                 continue
             self._begin()
@@ -80,6 +83,16 @@ class Mailer:
                 log.warning("mail: %s; tried again in %.0f s", error.message, pause_s)
                 stop.wait(pause_s)
                 pause_s = min(2 * pause_s, _PAUSE_S_MAX)
+
+    def _mail(self) -> Mail:
+        """As it was set; without a smarthost of its own by this node's mail service, where that is on."""
+        mail = self._known.monitoring().mail
+        if mail.host:
+            return mail
+        with suppress(IshmaelError):
+            if kept.settings(self._hands, kept.named("mail"))["enabled"]:
+                return replace(mail, host=_OWN_SERVICE, port=25, security="none", user="", password="")
+        return mail
 
     def _begin(self) -> None:
         """What happened before there was a smarthost is not told afterwards."""
@@ -141,9 +154,10 @@ class Mailer:
             RequestRefused: no smarthost or no address is set.
             HostFault: the smarthost does not take it.
         """
-        mail = self._known.monitoring().mail
+        mail = self._mail()
         if not mail.host:
-            raise RequestRefused("mail-not-set-up", "No smarthost is set.", "ishmael mail set --host NAME")
+            hint = "ishmael mail set --host NAME, or ishmael services set mail"
+            raise RequestRefused("mail-not-set-up", "No smarthost is set.", hint)
         to, name = self._to(mail), self._hands.host.name()
         german = mail.language == "de"
         subject = f"Testmail von {name}" if german else f"Test mail from {name}"

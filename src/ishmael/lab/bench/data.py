@@ -108,7 +108,7 @@ def many(lab: LabPlan, sizes: Sizes, keep: Path | None, say: Callable[[str], Non
     if sizes.many:
         summary["watcher"] = files.watcher(cluster, master, slave, sizes.many, 2 * sizes.seconds, say)
         say(f"watcher: {json.dumps(summary['watcher'])}")
-    _fill(master, sizes)
+    _fill(master, slave, sizes)
     seen: list[dict[str, Any]] = []
     try:
         for number in range(1, sizes.runs + 1):
@@ -138,7 +138,7 @@ def _fine(values: list[float]) -> dict[str, float]:
     return {name: round(value / 100, 3) for name, value in scaled.items()}
 
 
-def _fill(master: Node, sizes: Sizes) -> None:
+def _fill(master: Node, slave: Node, sizes: Sizes) -> None:
     rows = max(1, sizes.database_mb * 1_000_000 // _ROW_BYTES)
     database.psql(
         master, "DROP TABLE IF EXISTS bench_rows, bench_commits; "
@@ -151,7 +151,14 @@ def _fill(master: Node, sizes: Sizes) -> None:
     database.psql(master, insert, database.ROLE, timeout_s=_COPY_TIMEOUT_S)
     # With checksums the first reader of a page logs it as a whole: not to be counted as a change.
     database.psql(master, "VACUUM (FREEZE) bench_rows", database.ROLE, timeout_s=_COPY_TIMEOUT_S)
+    # Nor is what both have written in this: log that either still keeps of it would be brought over by a rewind.
     database.psql(master, "CHECKPOINT", timeout_s=_COPY_TIMEOUT_S)
+    behind = (
+        "SELECT coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)), 1) > 1000000 FROM pg_stat_replication"
+    )
+    wait_until(lambda: database.psql(master, behind) == "f", _COPY_TIMEOUT_S, 0.5)
+    for node in (slave, master):
+        database.psql(node, "CHECKPOINT", timeout_s=_COPY_TIMEOUT_S)
     place = Path(f"/proc/{master.init_pid}/root{_RECORDINGS}")
     place.mkdir(parents=True, exist_ok=True)
     for number in range(sizes.files_mb * 1_000_000 // _RECORDING_BYTES):

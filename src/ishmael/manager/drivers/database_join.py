@@ -68,6 +68,7 @@ class Ladder:
         self._new = new_of(self._data)
         self._old = old_of(self._data)
         self._tried: list[str] = []
+        self._timeline = 0
         self._nothing_alone = False
         """Nothing in the old directory can be lost: it was a follower's, or what it alone had was kept aside."""
         self._begun_s = time.monotonic()
@@ -80,6 +81,7 @@ class Ladder:
         """
         self._mend()
         master = self._source.look()
+        self._timeline = master.timeline
         self._lap("the master was asked")
         self._stop()
         self._lap("the server is stopped")
@@ -92,6 +94,7 @@ class Ladder:
             follows = (self._data / "standby.signal").exists()
             if self._may_follow(control, master, follows=follows) and self._try("follow", lambda: self._follow(master)):
                 return
+            # What diverged is kept aside in any case, so a log that cannot be read is told by the rung that needs it.
             if (
                 control.timeline in master.forks
                 and not follows
@@ -129,7 +132,11 @@ class Ladder:
         fork = master.forks.get(control.timeline)
         if fork is None:
             return False
-        more, _ = transactions_after(self._database, control.timeline, fork)
+        try:
+            more, _ = transactions_after(self._database, control.timeline, fork)
+        except HostFault as error:
+            self._tried.append(f"follow: {error.message}")
+            return False
         if more:
             self._tried.append("follow: this node's log goes on beyond the point where the master's history begins")
         self._nothing_alone = self._nothing_alone or not more
@@ -270,9 +277,10 @@ class Ladder:
         argv = [
             *("psql", "--no-psqlrc", "-AtqX", f"--host={SOCKETS}", f"--port={self._database.port}"),
             *(f"--username={ADMIN_ROLE}", f"--dbname={OWN_DATABASE}"),
-            # It also calls itself streaming before the master says that it has no such log any more.
+            # It also calls itself streaming before the master says that it has no such log any more, or that its history is
+            # another one: that of the old timeline ends at once, again and again.
             "--command=SELECT count(*) FROM pg_stat_wal_receiver "
-            "WHERE status = 'streaming' AND written_lsn > receive_start_lsn",
+            f"WHERE status = 'streaming' AND written_lsn > receive_start_lsn AND received_tli >= {self._timeline}",  # noqa: S608
         ]
         done = run(argv)
         return done.stdout.strip() == b"1" if done.returncode == 0 else None

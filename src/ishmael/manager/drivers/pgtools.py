@@ -8,12 +8,17 @@ import re
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from ishmael.manager.drivers.postgres import PASSFILE, as_postgres
 from ishmael.manager.drivers.programs import PATH
 from ishmael.words.database import OWN_DATABASE, Database
 from ishmael.words.errors import HostFault, PeerFault
 
+_SEGMENT = re.compile(r"[0-9A-F]{24}")
+_PAGE_HEAD_BYTES = 40
+# How the end of a log looks: a record that is none, no whole record behind the position, no further file.
+_ENDS_OF_LOG = ("error in WAL record", "could not find a valid record", "could not find file")
 _KILOBYTES = re.compile(rb"(\d+)/(\d+) kB \(\d+%\)")
 
 
@@ -117,9 +122,15 @@ def control_of(database: Database) -> Control | None:
 def transactions_after(database: Database, timeline: int, position: int) -> tuple[bool, list[str]]:
     """What this data directory's log holds beyond a position (pg_waldump(1)).
 
+    The server must be stopped.
+
     Returns:
         Whether there is anything, and the numbers of the transactions committed there.
+
+    Raises:
+        HostFault: the log cannot be read; nobody may conclude from that that there is nothing.
     """
+    remove_empty_segments(Path(database.data) / "pg_wal")
     argv = [
         *(f"{database.programs}/pg_waldump", f"--path={database.data}/pg_wal", f"--timeline={timeline}"),
         f"--start={lsn_text(position)}",
@@ -127,8 +138,28 @@ def transactions_after(database: Database, timeline: int, position: int) -> tupl
     done = as_postgres(argv, limit_s=300)
     lines = done.stdout.decode(errors="replace").splitlines()
     records = [line for line in lines if line.startswith("rmgr:")]
+    said = done.stderr.decode(errors="replace").strip()
+    if done.returncode and not any(end in said for end in _ENDS_OF_LOG):
+        last = said.splitlines()[-1] if said else f"exit code {done.returncode}"
+        raise HostFault(
+            "database-log-unreadable", f"The log of this node's database cannot be read: {last}.", "See: pg_waldump(1)"
+        )
     found = [re.search(r"tx:\s+(\d+)", line) for line in records if " desc: COMMIT" in line]
     return bool(records), [match[1] for match in found if match is not None and match[1] != "0"]
+
+
+def remove_empty_segments(log: Path) -> None:
+    """Remove log files that were made and never written to, as a power cut leaves one: pg_waldump(1) may take the size of all from it.
+
+    Args:
+        log: the directory ``pg_wal`` of a server that is stopped.
+    """
+    for path in log.glob("*"):
+        if _SEGMENT.fullmatch(path.name):
+            with path.open("rb") as file:
+                empty = not any(file.read(_PAGE_HEAD_BYTES))
+            if empty:
+                path.unlink()
 
 
 def copy_with_progress(argv: list[str], tell: Callable[[int, int], None], *, what: str) -> str:

@@ -101,6 +101,8 @@ class Rsyncd:
         self._served = None
         if self.runs() or os.path.lexists(places.RSYNCD_CONF):
             self._systemctl("stop", UNIT)
+            # A transfer that was cut for it is no failure for anybody to look at.
+            run(["systemctl", "--quiet", "reset-failed", UNIT])
             Path(places.RSYNCD_CONF).unlink(missing_ok=True)
 
     def runs(self) -> bool:

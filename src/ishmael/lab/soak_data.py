@@ -27,6 +27,7 @@ MIXED = (
 """Faults of a mixed soak, in turn; each befalls the master."""
 _MOVE_TIMEOUT_S = 60.0
 _SETTLE_S = 1.0
+_LASTED_S = 6.0
 
 
 @dataclass
@@ -91,7 +92,8 @@ class Soak:
             cut_s = time.monotonic()
             self._befall(phase, master)
             gap_s = _served_again(cluster, book, master, other, cut_s)
-            time.sleep(_SETTLE_S)
+            # Some faults move the role only when they have lasted.
+            time.sleep(_LASTED_S if self.mixed else _SETTLE_S)
             book.stop()
             served = acknowledged.master_of(cluster)
             lost, count = acknowledged.lost(served, book), book.count()

@@ -33,11 +33,17 @@ def _crash_three_times(lab: Lab, node: str) -> None:
 def test_the_profile_decides_what_a_service_that_keeps_dying_is_worth(complete: Lab) -> None:
     """By default nothing moves and it is told; with the other policy the slave takes the role, in order."""
     first = _master(complete)
-    _crash_three_times(complete, first)
     told = "ishmael events --limit 40 --json | grep -c service-failing"
-    assert wait_until(
-        lambda: complete.run("exec", first, "--", "sh", "-c", told).stdout.strip() not in ("", "0"), 15, 0.5
-    )
+
+    def is_told() -> bool:
+        return complete.run("exec", first, "--", "sh", "-c", told).stdout.strip() not in ("", "0")
+
+    # A busy machine may need so long for three that the first no longer counts.
+    for _ in range(3):
+        _crash_three_times(complete, first)
+        if wait_until(is_told, 5, 0.5):
+            break
+    assert is_told()
     assert _master(complete) == first
     complete.sh(first, f"sed -i '/^name = \"asterisk.service\"/a {_POLICY}' {_PROFILE}")
     try:

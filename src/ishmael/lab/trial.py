@@ -24,6 +24,7 @@ from ishmael.lab.status import holds_cluster_ip
 from ishmael.lab.tools import wait_until
 
 _MOVE_TIMEOUT_S = 20.0
+_TOLD_TIMEOUT_S = 10.0
 _MASTER_TIMEOUT_S = 15.0
 _OUT_OF_SERVICE = ("standby", "out")
 
@@ -143,6 +144,18 @@ def _has_fallen_out(cluster: Cluster) -> bool:
     return roles.count("master") == 1 and any(role in _OUT_OF_SERVICE for role in roles)
 
 
+def _events(cluster: Cluster, begun_at: datetime, fault: Fault) -> list[dict[str, Any]]:
+    """The events since then; what the other node told while nothing passed between them gets to the master a moment later."""
+    found: list[dict[str, Any]] = []
+
+    def told() -> bool:
+        found[:] = cluster.events_since(begun_at)
+        return not fault.tells or any(event["kind"] in fault.tells for event in found)
+
+    wait_until(told, _TOLD_TIMEOUT_S, 0.5)
+    return found
+
+
 def _epoch(cluster: Cluster, node: Node | None) -> str:
     return str((cluster.status(node) or {}).get("epoch", "")) if node is not None else ""
 
@@ -175,7 +188,7 @@ def run(lab: LabPlan, fault: Fault, keep: Path | None = None) -> Trial:
             settle(fault.after_s)
     finally:
         re_added = restore(lab)
-    events = cluster.events_since(begun_at)
+    events = _events(cluster, begun_at, fault)
     seen = Trial(
         fault=fault.name,
         node=node.plan.name,

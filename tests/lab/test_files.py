@@ -25,6 +25,8 @@ SPOOL = "/var/spool/asterisk"
 VOICE = f"{SPOOL}/voicemail/default/101/INBOX"
 P50_MS_MAX, P95_MS_MAX = 1000, 3000
 ARRIVES_S = 30.0
+_LOSSY_S = 180
+"""With three frames of ten lost: 5 to 40 s were seen, in eleven runs."""
 
 
 def _pair(lab: Lab) -> tuple[Node, Node]:
@@ -159,7 +161,7 @@ def test_files_get_through_thirty_percent_loss(complete: Lab) -> None:
     for number in range(10):
         (here / f"loss{number}.wav").write_bytes(os.urandom(30_000))
     try:
-        _until(lambda: all((there / f"loss{number}.wav").exists() for number in range(10)), 90)
+        _until(lambda: all((there / f"loss{number}.wav").exists() for number in range(10)), _LOSSY_S)
     finally:
         faults.heal(complete.plan)
 

@@ -17,7 +17,8 @@ from typing import IO
 
 from ishmael.manager.drivers.files import DiskFiles, tree_bytes
 from ishmael.manager.drivers.programs import PATH
-from ishmael.manager.ports.copies import NAMES_MAX, Copied, Progress, Target, Watch
+from ishmael.manager.drivers.stalling import stalled
+from ishmael.manager.ports.copies import NAMES_MAX, STALLED, Copied, Progress, Target, Watch
 from ishmael.words import places
 from ishmael.words.errors import HostFault
 from ishmael.words.profile import FileSet
@@ -35,6 +36,7 @@ _KEEP = (
 _PROGRESS = re.compile(r"\s*([\d,]+)\s+(\d+)%\s+([\d.]+)([kMGT]?B)/s")
 _UNITS = {"B": 1, "kB": 1024, "MB": 1024**2, "GB": 1024**3, "TB": 1024**4}
 _POLL_S = 0.2
+_STALLED_SAID = "the connection gets nowhere, much is lost on the way"
 
 
 def secret_from(key: bytes) -> str:
@@ -162,13 +164,16 @@ def _follow(words: Sequence[str], given: bytes, stopped: Callable[[], bool], wat
     complaints: list[str] = []
     reader = threading.Thread(target=lambda: complaints.extend(_lines_of(process.stderr)), daemon=True)
     feeder = threading.Thread(target=_feed, args=(process.stdin, given), daemon=True)
-    guard = threading.Thread(target=_guard, args=(process, stopped), daemon=True)
+    stalls = threading.Event()
+    guard = threading.Thread(target=_guard, args=(process, stopped, stalls), daemon=True)
     for thread in (reader, feeder, guard):
         thread.start()
     differed, moved = _read(process.stdout, watch)
     code = process.wait()
     for thread in (reader, feeder):
         thread.join()
+    if stalls.is_set() and code:
+        return Copied(STALLED, _STALLED_SAID, tuple(differed), moved)
     return Copied(code, _complaint(complaints, code), tuple(differed), moved)
 
 
@@ -180,12 +185,17 @@ def _feed(pipe: IO[bytes], given: bytes) -> None:
         return
 
 
-def _guard(process: subprocess.Popen[bytes], stopped: Callable[[], bool]) -> None:
+def _guard(process: subprocess.Popen[bytes], stopped: Callable[[], bool], stalls: threading.Event) -> None:
+    """End it when nobody wants it any more, or when its connection gets nowhere."""
     while True:
         try:
             process.wait(_POLL_S)
         except subprocess.TimeoutExpired:
-            if stopped():
+            if stalled(process.pid):
+                stalls.set()
+                # Asked to end, it would first tell the other side and wait for its answer.
+                process.kill()
+            elif stopped():
                 process.send_signal(signal.SIGTERM)
         else:
             return

@@ -90,7 +90,9 @@ class Copied:
 
 PARTLY = 23
 VANISHED = 24
-_PROTOCOL, _SOCKET, _FILE_IO, _STREAM, _TIMEOUTS = 5, 10, 11, 12, (30, 35)
+STALLED = 30
+"""The exit code of a transfer that ran out of time; also of one that was given up for that."""
+_PROTOCOL, _SOCKET, _FILE_IO, _STREAM, _TIMEOUTS = 5, 10, 11, 12, (STALLED, 35)
 _HINT_KEYS = "Both nodes need the same cluster key: re-add the node."
 _HINT_SERVER = "On the other node: systemctl status ishmael-rsyncd; is the internal cable plugged in?"
 _HINT_NAMES = "See the names under `ishmael status`."

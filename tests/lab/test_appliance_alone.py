@@ -108,6 +108,7 @@ def test_new_addresses_hold_at_once(bare: Lab, unconfirmed: Asked) -> None:
     assert wait_until(lambda: _holds(node, "10.77.0.62/24"), 20, 0.1), _addresses(node, plan.PHONE_NIC)
     assert wait_until(lambda: node.say(["hostname"]).strip() == "other", 5, 0.1)
     assert _node(bare, 1).exec(["ping", "-c", "1", "-W", "3", "10.77.0.62"]).returncode == 0
+    assert wait_until(lambda: _say(node, "network", "show")["waiting"] is not None, 15, 0.2)
     shown = _say(node, "network", "show")
     assert 1 <= shown["waiting"]["left_s"] <= 60
     nics = {nic["name"]: nic for nic in shown["nics"]}
@@ -280,7 +281,8 @@ def test_unconfirmed_settings_are_taken_back_within_a_minute(bare: Lab, unconfir
     assert (code, job["error"]["code"]) == (REFUSED, "not-confirmed-in-time")
     took_s = _took_s(job)
     print(f"new settings that nobody confirmed were taken back {took_s:.1f} s after they were asked for")
-    assert 58 < took_s < 65
+    # The minute begins when they hold, and what was before has to be put back after it.
+    assert 58 < took_s < 80
     node = _node(bare, 2)
     assert (_addresses(node, plan.PHONE_NIC), _addresses(node, plan.CABLE_NIC)) == (["10.77.0.12/24"], ["10.78.0.2/30"])
     assert node.say(["hostname"]).strip() == "node2"

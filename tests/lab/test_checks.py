@@ -21,7 +21,7 @@ from ishmael.lab.tools import wait_until
 from tests.lab.conftest import FULL, Lab
 
 pytestmark = pytest.mark.lab
-_BROKEN_TIMEOUT_S, _WELL_TIMEOUT_S, _MAIL_TIMEOUT_S = 150, 150, 10
+_BROKEN_TIMEOUT_S, _WELL_TIMEOUT_S, _MAIL_TIMEOUT_S = 150, 150, 45
 # The tour takes minutes: a change waits for its first stop, ISHMAEL_TEST_FULL=1 goes to the end.
 _TO_THE_END = FULL
 # What looking who is master takes here.
@@ -79,13 +79,9 @@ def _tour(lab: Lab, wanted: Sequence[Seen], broken: Callable[[Node, Node], Any])
     with broken(master, slave):
         assert wait_until(lambda: not _fits(lab, wanted, names), _BROKEN_TIMEOUT_S, 1), _fits(lab, wanted, names)
         rows = _rows(lab)
-        events = json.loads(master.say(["ishmael", "events", "--limit", "200", "--json"]))["events"]
         for one in wanted:
             row = rows[one.check, names[one.on]]
-            told = [
-                e for e in events if e["kind"] == "check-changed" and (e.get("facts") or {}).get("check") == one.check
-            ]
-            assert any(e["node"] == names[one.on] for e in told), f"no event of {one}: {told}"
+            assert wait_until(partial(_told, master, one.check, names[one.on]), 15, 0.5), f"no event of {one}"
             assert row["hint"] and row["hint_de"] and row["since"]
             assert wait_until(partial(_mailed, post, before, str(row["title"])), _MAIL_TIMEOUT_S, 0.5), (
                 f"no mail of {one}: {_mails(post, before)}"
@@ -93,6 +89,12 @@ def _tour(lab: Lab, wanted: Sequence[Seen], broken: Callable[[Node, Node], Any])
     assert wait_until(lambda: not _fits(lab, well, names), _WELL_TIMEOUT_S, 1), _fits(lab, well, names)
     second, _ = _two(lab)
     assert second.plan == master.plan, "a check that only notifies has moved the role"
+
+
+def _told(master: Node, check: str, node: str) -> bool:
+    events = json.loads(master.say(["ishmael", "events", "--limit", "200", "--json"]))["events"]
+    changed = [event for event in events if event["kind"] == "check-changed" and event["node"] == node]
+    return any((event.get("facts") or {}).get("check") == check for event in changed)
 
 
 def _mailed(post: Post, before: int, words: str) -> bool:

@@ -111,19 +111,29 @@ def test_neither_agent_nor_display_nor_environment_nor_rc(ends: tuple[Node, Node
     here, there = ends
     there.say(["sh", "-c", "echo 'touch /root/rc-ran' >/root/.ssh/rc; rm -f /root/rc-ran"])
     script = (
-        "eval $(ssh-agent) >/dev/null; export DISPLAY=:0 ISHMAEL_EVIL=1 LD_PRELOAD=; (sleep 6) | ssh -A -X "
+        "eval $(ssh-agent) >/dev/null; export DISPLAY=:0 ISHMAEL_EVIL=1 LD_PRELOAD=; (sleep 20) | ssh -A -X "
         f"-o SendEnv=ISHMAEL_EVIL -o SetEnv=PYTHONPATH=/evil {_OPTIONS} root@{there.plan.internal_ip}; kill $SSH_AGENT_PID"
     )
     session = subprocess.Popen(here.command(["sh", "-c", script]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    look = "pid=$(pgrep -f -n '[i]shmael.manager.door'); tr '\\0' '\\n' </proc/$pid/environ"
+    # The manager asks there, too: ours is known by its port.
+    port = "ss -Htnp | grep \"pid=$(pgrep -f -n '^ssh .*PYTHONPATH=/[e]vil'),\" | sed -E 's/.*:([0-9]+) +[0-9.]+:22 .*/\\1/'"
+    look = "for each in $(pgrep -f '[i]shmael.manager.door'); do grep -qz \"^SSH_CONNECTION=.* $1 [0-9.]* 22$\" /proc/$each/environ " \
+           "&& tr '\\0' '\\n' </proc/$each/environ; done; true"  # fmt: skip
+    seen: list[str] = []
+
+    def arrived() -> bool:
+        ours = here.exec(["sh", "-c", port]).stdout.strip()
+        seen[:] = [there.exec(["sh", "-c", look, "look", ours]).stdout] if ours else []
+        return "SSH_CONNECTION" in "".join(seen)
+
     try:
-        assert wait_until(lambda: "SSH_CONNECTION" in there.exec(["sh", "-c", look]).stdout, 10, 0.1)
-        environment = there.say(["sh", "-c", look])
+        assert wait_until(arrived, 15, 0.1)
+        (environment,) = seen
         assert not any(word in environment for word in ("ISHMAEL_EVIL", "PYTHONPATH", "SSH_AUTH_SOCK", "DISPLAY"))
         assert "agent." not in there.say(["sh", "-c", "find /tmp -name 'agent.*'; true"])
         assert ":6010" not in there.say(["ss", "-Hltn"])
     finally:
-        session.wait(30)
+        session.wait(60)
         there.say(["rm", "-f", "/root/.ssh/rc"])
     assert there.exec(["test", "-e", "/root/rc-ran"]).returncode == 1
 

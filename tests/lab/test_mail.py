@@ -81,7 +81,7 @@ def test_the_survivor_mails_the_story_of_a_power_cut(complete: Lab, post: Post) 
     try:
         assert complete.json("fault", "power-cut", first)
         assert wait_until(lambda: "without a master" in _mails_since(post, before), 30, 0.2)
-        assert " is master now" in _mails_since(post, before)
+        assert wait_until(lambda: " is master now" in _mails_since(post, before), 30, 0.2)
         # What to do next comes with the check that finds that there is no slave any more.
         assert wait_until(lambda: "re-add" in _mails_since(post, before), 60, 0.5), _mails_since(post, before)
     finally:

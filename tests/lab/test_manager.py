@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from typing import Any
 
 import pytest
@@ -63,6 +64,11 @@ def _check(node: Node) -> dict[str, Any]:
     return next((row for row in rows if row["id"] == "X8" and row["node"] == node.plan.name), {})
 
 
+def _event_names(node: Node, path: str) -> bool:
+    events = json.loads(node.say(["ishmael", "events", "--json", "--limit", "200"]))["events"]
+    return any(event["kind"] == "check-changed" and path in event["why"] for event in events)
+
+
 def test_what_is_changed_outside_is_told_by_name_on_both_nodes(complete: Lab) -> None:
     """Corosync's configuration, the profile, the interfaces: status, check and event name them; both ways out work."""
     cluster = complete.cluster
@@ -83,8 +89,7 @@ def test_what_is_changed_outside_is_told_by_name_on_both_nodes(complete: Lab) ->
 
         assert wait_until(told, _TOLD_TIMEOUT_S, 0.5), _check(node)
         assert [path.split(" ")[0] for path in json.loads(node.say(["ishmael", "status", "--json"]))["drift"]] == paths
-        events = json.loads(node.say(["ishmael", "events", "--json", "--limit", "200"]))["events"]
-        assert any(e["kind"] == "check-changed" and paths[0] in e["why"] for e in events)
+        assert wait_until(partial(_event_names, node, paths[0]), _TOLD_TIMEOUT_S, 0.5)
     assert master.exec(["ishmael", "drift", "take-over", changed[master][0]]).returncode == 3
     master.say(["ishmael", "drift", "put-back", changed[master][0]])
     assert "# x" in master.say(["ishmael", "drift", "show", changed[master][1]])

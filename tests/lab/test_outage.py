@@ -47,7 +47,10 @@ def test_the_profile_decides_what_a_service_that_keeps_dying_is_worth(complete: 
     assert _master(complete) == first
     complete.sh(first, f"sed -i '/^name = \"asterisk.service\"/a {_POLICY}' {_PROFILE}")
     try:
-        assert wait_until(lambda: _master(complete) not in ("", first), 40, 0.5)
+        # Refused while the slave compares its files, as it does after a change of the profile; asked again after half a minute.
+        if not wait_until(lambda: _master(complete) not in ("", first), 45, 0.5):
+            _crash_three_times(complete, first)
+        assert wait_until(lambda: _master(complete) not in ("", first), 60, 0.5)
     finally:
         complete.sh(first, f"sed -i '/{_POLICY}/d' {_PROFILE}")
 
@@ -56,11 +59,11 @@ def test_the_story_ends_with_the_first_answered_call(complete: Lab) -> None:
     """After a hand-over a telephone calls another; the story of that move names the call, with its time."""
     assert complete.json("fault", "planned")
     second = _master(complete)
-    assert complete.run("call").returncode == 0
 
     def told() -> bool:
         said = complete.run("exec", second, "--", "ishmael", "events", "--story", "--json").stdout
         lines = json.loads(said)["stories"][-1]["lines"]
         return any("first call since then is answered" in line["text"] for line in lines)
 
-    assert wait_until(told, 15, 0.5)
+    # The role comes before the services are open.
+    assert wait_until(lambda: complete.run("call").returncode == 0 and wait_until(told, 5, 0.5), 60, 1)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 ISHMAEL = Path(sys.executable).with_name("ishmael")
 PASSWORD = "correct horse battery"
@@ -142,5 +142,6 @@ def visitor(browser: Browser) -> Iterator[Visitor]:
     """An admin who speaks English and accepts the certificate once."""
     context = browser.new_context(ignore_https_errors=True, locale="en-GB", viewport={"width": 1280, "height": 900})
     context.set_default_timeout(30000)
+    expect.set_options(timeout=20_000)
     yield Visitor(context)
     context.close()

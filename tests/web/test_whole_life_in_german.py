@@ -11,6 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from ishmael.lab.tools import wait_until
 from ishmael.web.cluster import FORMS
 from ishmael.web.texts import Texts
 from tests.web.conftest import PASSWORD, Lab, Visitor
@@ -79,7 +80,7 @@ def _sign_in(page: Page, address: str, lab: Lab, node: str) -> None:
 
 def _do(page: Page, work: str) -> None:
     page.get_by_role("button", name=_("Check"), exact=True).click()
-    expect(page.get_by_role("heading", name=_("This will be done"))).to_be_visible()
+    expect(page.get_by_role("heading", name=_("This will be done"))).to_be_visible(timeout=JOB_MS)
     for box in page.locator("input[type=checkbox]").all():
         box.check()
     page.get_by_role("button", name=_(FORMS[work].button), exact=True).click()
@@ -158,7 +159,7 @@ def test_from_two_nodes_to_a_cluster_in_german(lab: Lab, german: Visitor, page: 
     _do(page, "add-slave")
     took_s = time.monotonic() - begun_s
     print(f"from two nodes alone to a complete cluster by clicks: {took_s:.1f} s")
-    assert lab.status("node1")["state"] == "complete"
+    assert wait_until(lambda: lab.status("node1")["state"] == "complete", 60, 0.5)
     assert took_s < EASY_S
 
 
@@ -187,15 +188,15 @@ def test_switch_and_come_back_in_german(lab: Lab, german: Visitor, page: Page) -
     page.goto(f"https://{CLUSTER}/cluster/failover")
     page.get_by_role("button", name=_("Check"), exact=True).click()
     page.get_by_role("button", name=_(FORMS["failover"].button), exact=True).click()
-    expect(page.locator("footer")).to_contain_text("node2", timeout=20000)
-    expect(other.locator("footer")).to_contain_text("node2", timeout=20000)
+    expect(page.locator("footer")).to_contain_text("node2", timeout=40000)
+    expect(other.locator("footer")).to_contain_text("node2", timeout=40000)
     expect(other.get_by_label("Stratum")).to_have_value("7")
     other.get_by_role("button", name=_("Check"), exact=True).click()
     expect(other.locator(".diff")).to_contain_text("stratum")
     other.close()
     page.goto(f"https://{CLUSTER}/cluster/re-add")
     _do(page, "re-add")
-    assert lab.status("node2")["state"] == "complete"
+    assert wait_until(lambda: lab.status("node2")["state"] == "complete", 60, 0.5)
 
 
 def test_the_slave_is_removed(lab: Lab, page: Page) -> None:

@@ -15,7 +15,8 @@ from ishmael.lab.tools import wait_until
 
 PACKETS_NEEDED = 100
 """Two seconds of audio in packets of 20 ms."""
-TALK_TIMEOUT_S = 6.0
+_MARGIN = 25
+TALK_TIMEOUT_S = 20.0
 _SHOWN_S = 2.0
 VERIFIED_BY = "asterisk -rx 'pjsip show channelstats' while the call was up"
 
@@ -88,7 +89,7 @@ def _turn(lab: LabPlan, phones: Phones, pairs: list[tuple[str, str]]) -> list[di
     def talked() -> bool:
         nonlocal seen
         seen = _seen_by_asterisk(node) if node else {}
-        return all(min(seen.get(caller, (0, 0))) >= PACKETS_NEEDED for caller in talking)
+        return all(min(seen.get(caller, (0, 0))) >= PACKETS_NEEDED + _MARGIN for caller in talking)
 
     if talking:
         wait_until(talked, TALK_TIMEOUT_S, 0.25)

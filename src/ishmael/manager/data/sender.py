@@ -353,6 +353,8 @@ class Sender:
             self._report.compared_at = time.time()
             self._report.differed = len(told)
             self._report.names = [f"{files.path}/{name}" for name in told[:20]]
+            if found.whole and not self._small.stuck() and not self._large.stuck():
+                self._report.trouble = ""
             self._lock.notify_all()
         if unknown:
             log.info("%d names below %s differed on the slave", len(unknown), files.path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ ISHMAEL = Path(sys.executable).with_name("ishmael")
 COMMAND_TIMEOUT_S = 300
 FULL = os.environ.get("ISHMAEL_TEST_FULL") == "1"
 """The long tours as well, to their end."""
+# A shell's background job ignores Ctrl-C, and so would all that is started here, which tests then interrupt in vain.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 collect_ignore = [] if FULL else ["test_releases.py"]
 
 

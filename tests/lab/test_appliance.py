@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from ishmael.lab import client, plan
-from ishmael.lab.answers import Asking, after_takeover_ms
+from ishmael.lab.answers import SETTLE_S, Asking, after_takeover_ms
 from ishmael.lab.bench.services import FAXES, LEASES, change, receive_fax, switch_all_off, switch_all_on
 from ishmael.lab.leased import MAC, LeasedPhone, Told
 from ishmael.lab.node import Node
@@ -119,6 +120,7 @@ def test_a_phone_and_every_service_outlive_a_power_cut(complete: Lab, off: None)
             phone.renew()
             renewed = phone.wait("renew")
             assert wait_until(lambda: _sent(complete.plan, "after"), 10, 0.1)
+            time.sleep(SETTLE_S)
     _has_all(renewed)
     assert renewed.options["ip"] == got.options["ip"]
     times = after_takeover_ms(asking.found, old.plan.name, new.plan.name)

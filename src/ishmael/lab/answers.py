@@ -25,6 +25,8 @@ _EVERY_S = 0.02
 _DHCP_EVERY_S = 0.1
 """Each answer makes the server write its leases."""
 _CONNECT_S, _SAID_S = 0.15, 2.0
+SETTLE_S = _SAID_S + 1.0
+"""So long after a takeover a dialogue that the old master died in was given up, and another one was begun."""
 _MAGIC = b"\x63\x82\x53\x63"
 _REQUEST, _ACK = 3, 5
 _DHCP_SERVER, _DHCP_CLIENT = 67, 68

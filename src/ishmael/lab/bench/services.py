@@ -14,7 +14,7 @@ from typing import Any
 
 from ishmael.lab import plan
 from ishmael.lab.acknowledged import master_of
-from ishmael.lab.answers import CLIENT_MAC, Asking, after_takeover_ms
+from ishmael.lab.answers import CLIENT_MAC, SETTLE_S, Asking, after_takeover_ms
 from ishmael.lab.bench import figures
 from ishmael.lab.build import Say
 from ishmael.lab.cluster import Cluster
@@ -112,7 +112,7 @@ def once(lab: LabPlan) -> dict[str, Any]:
             phone.renew()
             renewed = phone.wait("renew").options["ip"]
             row["renewed_ms"] = round((time.monotonic() - begun_s) * 1000, 1)
-            time.sleep(1)
+            time.sleep(SETTLE_S)
     if renewed != address:
         raise HostFault("no-lease", f"The telephone had {address} and has {renewed} after the power cut.")
     row |= {

@@ -21,6 +21,8 @@ from ishmael.lab.plan import LabPlan
 
 ISHMAEL = Path(sys.executable).with_name("ishmael")
 COMMAND_TIMEOUT_S = 300
+ETC_FILES = "find /etc -type f ! -name '*.lock' -exec sha256sum {} + | sort"
+"""What must not change when something is refused, file by file."""
 FULL = os.environ.get("ISHMAEL_TEST_FULL") == "1"
 """The long tours as well, to their end."""
 # A shell's background job ignores Ctrl-C, and so would all that is started here, which tests then interrupt in vain.

@@ -20,7 +20,7 @@ from ishmael.lab.node import Node
 from ishmael.lab.plan import LabPlan
 from ishmael.lab.post import USER, Post
 from ishmael.lab.tools import wait_until
-from tests.lab.conftest import Lab
+from tests.lab.conftest import ETC_FILES, Lab
 
 pytestmark = pytest.mark.lab
 CONF = "/etc/dnsmasq.d/ishmael.conf"
@@ -28,7 +28,6 @@ FOLLOWED_S = 20.0
 NETWORK = ("--phone-nic", plan.PHONE_NIC, "--phone-address", "10.77.0.13/24", "--internal-nic", plan.CABLE_NIC,
            "--internal-address", "10.78.0.1/30", "--host-name", "other")  # fmt: skip
 # The aims, and what is measured on a machine that does nothing else, are those of `script/bench services`.
-_FINGERPRINT = "find /etc -type f ! -name '*.lock' -exec sha256sum {} + | sort -k 2"
 APPLIED_S, ANSWERED_MS = 30.0, 15000.0
 SEND = """
 import smtplib, sys
@@ -153,7 +152,7 @@ def test_bad_settings_change_nothing_on_the_node(complete: Lab) -> None:
     """Findings come all at once, the service's own checker has its say, and the files are those of before."""
     master = complete.cluster.master()
     assert master is not None
-    before = complete.sh(master.plan.name, _FINGERPRINT)
+    before = complete.sh(master.plan.name, ETC_FILES)
     words = [
         "ishmael",
         "services",
@@ -188,4 +187,4 @@ def test_bad_settings_change_nothing_on_the_node(complete: Lab) -> None:
         assert master.exec(["ishmael", "services", "set", *words, "--yes", "--json"], timeout_s=60).returncode == 3
     locked = master.exec(["ishmael", "network", "set", *NETWORK, "--yes", "--json"], timeout_s=60)
     assert locked.returncode == 3, locked.stdout
-    assert complete.sh(master.plan.name, _FINGERPRINT) == before
+    assert complete.sh(master.plan.name, ETC_FILES) == before

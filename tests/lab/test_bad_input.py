@@ -15,7 +15,7 @@ import pytest
 
 from ishmael.lab.tools import wait_until
 from tests.lab import resets
-from tests.lab.conftest import ISHMAEL, Lab
+from tests.lab.conftest import ETC_FILES, ISHMAEL, Lab
 
 pytestmark = pytest.mark.lab
 REFUSED = 3
@@ -38,7 +38,7 @@ def _fingerprint(lab: Lab, node: str) -> str:
     """What must not change when something is refused."""
     return lab.sh(
         node,
-        "find /etc -type f ! -name '*.lock' -exec sha256sum {} + | sort; ip -4 addr; "
+        f"{ETC_FILES}; ip -4 addr; "
         "systemctl is-enabled corosync ssh || true; systemctl is-active corosync || true; ls /var/lib/ishmael | grep record || true",
     )
 

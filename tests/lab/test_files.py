@@ -26,7 +26,7 @@ VOICE = f"{SPOOL}/voicemail/default/101/INBOX"
 P50_MS_MAX, P95_MS_MAX = 1000, 3000
 ARRIVES_S = 30.0
 _LOSSY_S = 180
-"""With three frames of ten lost: 5 to 40 s were seen, in eleven runs."""
+"""With three frames of ten lost: 5 to 50 s were seen."""
 
 
 def _pair(lab: Lab) -> tuple[Node, Node]:

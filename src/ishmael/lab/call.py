@@ -16,6 +16,7 @@ from ishmael.lab.tools import wait_until
 PACKETS_NEEDED = 100
 """Two seconds of audio in packets of 20 ms."""
 _MARGIN = 25
+"""The telephone counts its own packets, and may be some behind Asterisk."""
 TALK_TIMEOUT_S = 20.0
 _SHOWN_S = 2.0
 VERIFIED_BY = "asterisk -rx 'pjsip show channelstats' while the call was up"

@@ -2,7 +2,7 @@
 
 On a link that loses many frames TCP doubles the time to its next retransmission with each one that is lost, up to two minutes.
 rsync's own ``--timeout`` does not see it, for the other side's signs of life come through now and then. A new connection begins
-with a fresh time, and what has arrived is not sent again.
+with a fresh time, and of what has arrived only checksums go again.
 """
 
 from __future__ import annotations

@@ -99,6 +99,20 @@ def test_a_change_by_hand_is_taken_over_on_both_nodes_or_put_back(complete: Lab,
     assert wait_until(lambda: "local-ttl" not in _reads(slave, CONF), FOLLOWED_S, 0.2)
 
 
+def _changed_by_hand(lab: Lab) -> list[list[str]]:
+    return [(lab.cluster.status(node) or {}).get("drift", ["no answer"]) for node in lab.cluster.nodes]
+
+
+def test_what_is_switched_off_is_gone_on_both_nodes_and_nobody_changed_it(complete: Lab, off: None) -> None:
+    """Its files are taken back on the slave, too; the leases, which are copied, are no change by hand."""
+    master, slave = _nodes(complete)
+    change(master, "set", "dns", "enabled=false")
+    assert wait_until(lambda: slave.exec(["test", "-e", CONF]).returncode == 1, FOLLOWED_S, 0.2)
+    assert wait_until(lambda: _changed_by_hand(complete) == [[], []], FOLLOWED_S, 0.5), _changed_by_hand(complete)
+    change(master, "set", "dns", "enabled=true")
+    assert wait_until(partial(_same, CONF, master, slave), FOLLOWED_S, 0.2)
+
+
 def test_a_phone_and_every_service_outlive_a_power_cut(complete: Lab, off: None) -> None:
     """A phone gets all it needs from the cluster IP; the new master knows its lease and renews it; each service is back in time."""
     old, new = _nodes(complete)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -69,17 +70,26 @@ def _event_names(node: Node, path: str) -> bool:
     return any(event["kind"] == "check-changed" and path in event["why"] for event in events)
 
 
-def test_what_is_changed_outside_is_told_by_name_on_both_nodes(complete: Lab) -> None:
-    """Corosync's configuration, the profile, the interfaces: status, check and event name them; both ways out work."""
-    cluster = complete.cluster
-    master = cluster.master()
+@pytest.fixture
+def changed(complete: Lab) -> Iterator[dict[Node, list[str]]]:
+    """What is to be changed on each node, the master first; after a failure it is again what it was."""
+    master = complete.cluster.master()
     assert master is not None
-    slave = next(node for node in cluster.nodes if node is not master)
-    assert (_drift(master), _drift(slave)) == ([], [])
-    changed = {
+    slave = next(node for node in complete.cluster.nodes if node is not master)
+    meant = {
         master: ["/etc/corosync/corosync.conf", "/etc/ishmael/profile.toml"],
         slave: ["/etc/network/interfaces.d/more", "/etc/sysctl.d/60-ishmael.conf"],
     }
+    yield meant
+    slave.say(["rm", "-f", meant[slave].pop(0)])
+    for node, paths in meant.items():
+        node.say(["sed", "-i", "/^# x$/d", *paths])
+
+
+def test_what_is_changed_outside_is_told_by_name_on_both_nodes(complete: Lab, changed: dict[Node, list[str]]) -> None:
+    """Corosync's configuration, the profile, the interfaces: status, check and event name them; both ways out work."""
+    master, slave = changed
+    assert (_drift(master), _drift(slave)) == ([], [])
     for node, paths in changed.items():
         node.say(["sh", "-c", "mkdir -p /etc/network/interfaces.d; " + "; ".join(f"echo '# x' >>{p}" for p in paths)])
     for node, paths in changed.items():
@@ -100,4 +110,4 @@ def test_what_is_changed_outside_is_told_by_name_on_both_nodes(complete: Lab) ->
     slave.say(["rm", changed[slave][0]])
     slave.say(["ishmael", "drift", "take-over", changed[slave][0]])
     assert _drift(slave) == []
-    cluster.wait_complete()
+    complete.cluster.wait_complete()

@@ -21,6 +21,7 @@ from ishmael.words.profile import profile_from_toml
 from manager.helpers import Cut, done, hurt_factory, run, stage
 from manager.world import Machine, MemoryServices, World
 
+PROFILE = Path(__file__).parents[3] / "profiles/asterisk.toml"
 DHCP = ["enabled=true", "dhcp=true", "range_from=10.77.0.100", "range_to=10.77.0.200"]
 
 
@@ -88,6 +89,27 @@ def test_a_change_is_applied_and_runs_with_the_role(tmp_path: Path) -> None:
     assert slave.files.read("/etc/dnsmasq.d/ishmael.conf") == master.files.read("/etc/dnsmasq.d/ishmael.conf")
     assert not slave.services.active("dnsmasq.service")
     assert slave.files.read(places.PROFILE) == profile
+
+
+@pytest.mark.parametrize(
+    ("name", "pairs"),
+    [
+        ("dns", DHCP),
+        ("ntp", []),
+        ("mail", ["smarthost=192.0.2.1"]),
+        ("fax", ["number=+49 30 1234567", "country_code=49", "area_code=30"]),
+    ],
+)
+def test_no_file_that_follows_lies_where_the_slave_has_a_copy(name: str, pairs: list[str], tmp_path: Path) -> None:
+    """Gone with the master's before the slave's settings say so, it would be named as changed by hand, for ever."""
+    world = _world()
+    stage(world, "complete", tmp_path)
+    master = world.machines[0]
+    done(master, "apply-service", {"service": name, "set": ["enabled=true", *pairs]}, tmp_path)
+    written = kept.notes(master.hands)[name]["files"]
+    copied = [area.path for area in profile_from_toml(PROFILE.read_text()).files]
+    assert written
+    assert [path for path in written if path.startswith(tuple(f"{area}/" for area in copied))] == []
 
 
 def test_a_slave_whose_checker_refuses_keeps_its_files_and_says_so(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from ishmael.words.errors import Finding
 
 CONF = "/etc/dnsmasq.d/ishmael.conf"
 LEASES = "/var/lib/ishmael-leases"
+"""The package brings this directory. Of what lies there the slave has a copy, so no file of a service's settings may."""
 _MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}", re.IGNORECASE)
 _URL = re.compile(r"[A-Za-z0-9:/._~%?=&+@-]+")
 
@@ -94,10 +95,7 @@ class Dns:
         ]
         if values["dhcp"]:
             lines += _dhcp(values, place)
-        made = {CONF: File(("\n".join(lines) + "\n").encode())}
-        if values["dhcp"]:
-            made[f"{LEASES}/README"] = File(b"Leases of the telephones, brought to both nodes by Ishmael.\n")
-        return made
+        return {CONF: File(("\n".join(lines) + "\n").encode())}
 
 
 def _dhcp(values: Values, place: Place) -> list[str]:

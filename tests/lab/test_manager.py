@@ -73,9 +73,10 @@ def _event_names(node: Node, path: str) -> bool:
 @pytest.fixture
 def changed(complete: Lab) -> Iterator[dict[Node, list[str]]]:
     """What is to be changed on each node, the master first; after a failure it is again what it was."""
-    master = complete.cluster.master()
+    cluster = complete.cluster
+    master = cluster.master()
     assert master is not None
-    slave = next(node for node in complete.cluster.nodes if node is not master)
+    slave = next(node for node in cluster.nodes if node is not master)
     meant = {
         master: ["/etc/corosync/corosync.conf", "/etc/ishmael/profile.toml"],
         slave: ["/etc/network/interfaces.d/more", "/etc/sysctl.d/60-ishmael.conf"],

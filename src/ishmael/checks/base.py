@@ -49,6 +49,7 @@ class Seen:
         events: newest events of both nodes.
         drift: locked files of this node that were changed outside the product.
         version, peer_version: of Ishmael on both nodes; empty while not known.
+        last_side: what ``side`` was when the keeper last answered.
     """
 
     keeper: Mapping[str, Any] = field(default_factory=dict)
@@ -62,10 +63,13 @@ class Seen:
     drift: Sequence[str] = ()
     version: str = ""
     peer_version: str = ""
+    last_side: str = ""
 
     @property
     def side(self) -> str:
-        """``master``, ``slave``, or empty when this node is neither."""
+        """``master``, ``slave``, or empty when this node is neither; while the keeper does not answer, what it was."""
+        if not self.keeper:
+            return self.last_side
         role = self.keeper.get("role")
         if role in ("master", "handing"):
             return "master"

@@ -20,7 +20,8 @@ MARK = b"event:"
 """How such a message begins; everything else in the group is for the core."""
 
 _BYTES_MAX = 8_000_000
-_TAIL_BYTES = 65536
+_TAIL_BYTES = 524288
+"""Some 1,500 events: what a quiet slave tells again is older than the last few hundred of both."""
 _LINE_BYTES_MAX = 8000
 _WHY_MAX = 500
 _KNOWN_MAX = 2000

@@ -84,6 +84,9 @@ class WebFollow:
         """
         peer = self._peer(settings)
         accounts, pair = self._accounts.read(), self._certificates.read()
+        if peer is None:
+            # Removed and added again, it is another one: a reset has made new keys there.
+            self._brought = ("", 0.0)
         if peer is None or pair is None:
             return False
         load = {"certificate": pair.certificate, "key": pair.key, "accounts": accounts.to_json() if accounts else ""}

@@ -133,6 +133,11 @@ def test_the_master_hears_of_the_slave(book: AccountsBook, monkeypatch: pytest.M
     assert follow.look(None)
     assert NONCES[0] in asked[1]["accounts"]
     assert not follow.look(None)
+    # Removed, and added again: its reset has made new keys for its sessions.
+    monkeypatch.setattr(follow, "_peer", lambda _settings: None)
+    assert not follow.look(None)
+    monkeypatch.setattr(follow, "_peer", lambda _settings: Peer(("10.255.0.2", "192.168.1.12"), "key"))
+    assert follow.look(None)
 
 
 def test_a_role_is_changed_but_not_the_last_admins(book: AccountsBook) -> None:

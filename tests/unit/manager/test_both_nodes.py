@@ -90,6 +90,48 @@ def test_what_was_told_before_it_looked_counts_no_more(world: World) -> None:
     assert master.all()["checks"][1]["state"] == "critical"
 
 
+def test_what_was_told_by_a_clock_that_was_ahead_does_not_stand_over_what_is_seen_now(world: World) -> None:
+    """The slave had booted an hour ahead; its clock is right now, and what it tells from now on counts."""
+    master, _ = map(_manager, world.machines)
+    events = master._events.events  # type: ignore[attr-defined]
+    event = {"kind": "check-changed", "node": "node2", "facts": {"check": "T1", "state": "warning"}}
+    events.append(
+        {**event, "id": "2-1", "at": (datetime.now(UTC) + timedelta(hours=1)).isoformat(timespec="milliseconds")}
+    )
+    master.bring()
+    assert master.all()["checks"][1]["state"] == "critical"
+    later = {**event, "id": "2-2", "at": (datetime.now(UTC) + timedelta(seconds=1)).isoformat(timespec="milliseconds")}
+    events.append({**later, "facts": {"check": "T1", "state": "ok"}})
+    assert master.all()["checks"][1]["state"] == "ok"
+
+
+def test_a_slave_that_has_only_begun_to_look_is_asked_again_soon(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not after a minute only; one that has told is."""
+    master, slave = map(_manager, world.machines)
+    assert slave is not None
+    monkeypatch.setattr("ishmael.manager.watch.cluster._ASK_AT_ONCE_S", 0.0)
+    asked: list[int] = []
+    bring = master.bring
+
+    def counted() -> None:
+        asked.append(1)
+        if len(asked) > 2:
+            bring()
+
+    monkeypatch.setattr(master, "bring", counted)
+
+    class _Looks(threading.Event):
+        left = 6
+
+        def wait(self, timeout: float | None = None) -> bool:
+            del timeout
+            self.left -= 1
+            return self.left < 0
+
+    master.run(_Looks())
+    assert len(asked) == 3
+
+
 def test_what_cannot_be_asked_is_refused_in_words(world: World) -> None:
     """No such node or check, a manager that is down there, a node that is off."""
     master, _ = map(_manager, world.machines)

@@ -283,7 +283,8 @@ def test_call_files_act_on_the_master_and_never_twice(tmp_path: Path, monkeypatc
     for name, offset_s in (("due", -1), ("soon", 2), ("later", 3600)):
         (outgoing / name).write_text(name)
         os.utime(outgoing / name, (1000.0 + offset_s,) * 2)
-    assert held.hold(files) == ["due", "later", "soon"]
+    assert held.hold(files, time.time() + 1) == ["due", "later", "soon"]
+    assert held.maybe_alone(files) == []
     assert list(outgoing.iterdir()) == []
     assert held.release(files, 1000.0) == (["later"], ["due", "soon"])
     assert [path.name for path in outgoing.iterdir()] == ["later"]
@@ -308,7 +309,7 @@ def test_a_call_that_had_begun_is_not_made_again(
     files = FileSet(str(outgoing), held=True)
     (outgoing / "call").write_text(f"Channel: Local/1@x\nApplication: Wait\nData: 60\n{told}")
     os.utime(outgoing / "call", (4600.0, 4600.0))
-    held.hold(files)
+    held.hold(files, time.time() + 1)
     assert held.release(files, 1000.0) == (([], ["call"]) if doubtful else (["call"], []))
 
 
@@ -335,6 +336,35 @@ def test_what_only_a_former_master_had_is_kept(tmp_path: Path, monkeypatch: pyte
     assert salvage.names(find.id) == [f"{top}/bad\\xff name".lstrip("/")]
     Path(places.FILES_STAMP).write_text(json.dumps({"schema": 1, "wall_s": time.time() + 100}))
     assert diverged.candidates([files]) == []
+
+
+def test_a_call_file_that_only_a_former_master_had_is_kept_though_it_is_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was taken out of its directory when the node came back; its path is the one it had, and what both have is left alone."""
+    monkeypatch.setattr(places, "FILES_STAMP", str(tmp_path / "stamp"))
+    monkeypatch.setattr(places, "HELD", str(tmp_path / "held"))
+    outgoing = tmp_path / "outgoing"
+    outgoing.mkdir()
+    files = FileSet(str(outgoing), held=True)
+    (outgoing / "both.call").write_text("both")
+    diverged.stamp(
+        (outgoing / "both.call").lstat().st_ctime + diverged.MARGIN_S,
+        lambda path, data, _: Path(path).write_bytes(data),
+    )
+    time.sleep(0.02)
+    (outgoing / "alone.call").write_text("alone")
+    assert held.hold(files, diverged.since_s()) == ["alone.call", "both.call"]
+    assert held.hold(files, diverged.since_s()) == []
+    listed = diverged.candidates([files])
+    assert [each["path"] for each in listed] == [f"{outgoing}/alone.call"]
+    salvage = Salvage("node1", str(tmp_path / "salvage"))
+    find = diverged.keep(salvage, [files], diverged.missing_here(listed), "because")
+    assert find is not None
+    assert salvage.names(find.id) == [f"{outgoing}/alone.call".lstrip("/")]
+    assert Path(f"{salvage.content(find.id)}{outgoing}/alone.call").read_text() == "alone"
+    held.release(files, 0.0)
+    assert held.maybe_alone(files) == []
 
 
 def test_salvage_is_exported_once_and_refuses_what_is_wrong(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ishmael.manager.data.sender import Report
 from ishmael.manager.data.situation import Situation
 from ishmael.manager.drivers.rsyncd import Rsyncd
 from ishmael.words import places
-from ishmael.words.profile import FileSet, Profile
+from ishmael.words.profile import FileSet, Profile, Unit
 from ishmael.words.roles import Role
 from manager.helpers import stage
 from manager.world import World
@@ -72,6 +73,13 @@ def test_only_one_that_started_anew_is_doubted(after: int, doubts: int, tmp_path
         monkeypatch.setattr(follow._looking, "situation", lambda now=now: now)
         assert follow._goes_on(first)
     assert len(told) == doubts
+    # A service that was switched on is one more unit of the profile: nothing of it concerns the files.
+    more = replace(profile, units=(Unit("dnsmasq.service"),))
+    monkeypatch.setattr(follow._looking, "situation", lambda: replace(first, profile=more))
+    assert follow._goes_on(first)
+    other = replace(profile, files=(FileSet("/var/spool/fax"),))
+    monkeypatch.setattr(follow._looking, "situation", lambda: replace(first, profile=other))
+    assert not follow._goes_on(first)
 
 
 def test_doubtful_call_files_are_kept_aside_and_told(tmp_path: Path, monkeypatch: Any) -> None:

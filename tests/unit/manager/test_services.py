@@ -18,6 +18,7 @@ from ishmael.manager.works.catalogue import catalogue
 from ishmael.words import places
 from ishmael.words.errors import HostFault, IshmaelError
 from ishmael.words.profile import profile_from_toml
+from ishmael.words.roles import Role
 from manager.helpers import Cut, done, hurt_factory, run, stage
 from manager.world import Machine, MemoryServices, World
 
@@ -124,6 +125,112 @@ def test_a_slave_whose_checker_refuses_keeps_its_files_and_says_so(tmp_path: Pat
     ServicesFollow(slave.hands, nullcontext).turn()
     assert slave.files.read("/etc/chrony/conf.d/ishmael.conf") is None
     assert "bad line 3" in kept.notes(slave.hands)["ntp"]["trouble"]
+
+
+def _slave_to_follow(name: str, tmp_path: Path) -> tuple[Machine, ServicesFollow]:
+    """A slave that has just got the settings of a service that was switched on."""
+    world = _world()
+    stage(world, "complete", tmp_path)
+    master, slave = world.machines
+    done(master, "apply-service", {"service": name, "set": ["enabled=true"]}, tmp_path)
+    path = kept.settings_path(kept.SERVICES[name])
+    slave.files.write(path, master.files.read(path) or b"", 0o644)
+    return slave, ServicesFollow(slave.hands, nullcontext)
+
+
+def _let_time_pass(machine: Machine, task: ServicesFollow) -> None:
+    assert not task.lacking(), "a failure is not repeated at once"
+    machine.hands.clock.sleep(11)
+    assert task.lacking()
+    task.turn()
+    assert not task.lacking()
+
+
+def test_a_slave_follows_once_the_package_is_installed(tmp_path: Path) -> None:
+    """As the message says: install it, and nothing else is to be done."""
+    slave, task = _slave_to_follow("ntp", tmp_path)
+    slave.programs.missing = {kept.SERVICES["ntp"].about.program}
+    task.turn()
+    assert "is not installed" in kept.notes(slave.hands)["ntp"]["trouble"]
+    slave.programs.missing = set()
+    _let_time_pass(slave, task)
+    assert slave.files.read("/etc/chrony/conf.d/ishmael.conf") is not None
+    assert slave.services.active("chrony.service")
+    assert kept.notes(slave.hands)["ntp"]["trouble"] == ""
+
+
+def test_a_service_that_did_not_come_up_on_the_slave_is_told_and_tried_again(tmp_path: Path) -> None:
+    """Its files are in place already; that alone is not the end of it."""
+    slave, task = _slave_to_follow("ntp", tmp_path)
+    restart = slave.services.restart
+
+    def busy(unit: str) -> None:
+        raise HostFault("service-failed", f"{unit}: port in use", "")
+
+    slave.services.restart = busy  # type: ignore[method-assign]
+    task.turn()
+    assert slave.files.read("/etc/chrony/conf.d/ishmael.conf") is not None
+    assert "port in use" in kept.notes(slave.hands)["ntp"]["trouble"]
+    slave.services.restart = restart  # type: ignore[method-assign]
+    _let_time_pass(slave, task)
+    assert slave.services.active("chrony.service")
+    assert kept.notes(slave.hands)["ntp"]["trouble"] == ""
+
+
+def test_a_trouble_that_went_away_is_told_no_longer(tmp_path: Path) -> None:
+    """Settings could not be read for a moment; the files had been in place all the time."""
+    slave, task = _slave_to_follow("ntp", tmp_path)
+    task.turn()
+    path = kept.settings_path(kept.SERVICES["ntp"])
+    whole = slave.files.read(path) or b""
+    slave.files.write(path, b"=", 0o644)
+    task.turn()
+    assert "is not TOML" in kept.notes(slave.hands)["ntp"]["trouble"]
+    assert not task.lacking()
+    slave.files.write(path, whole, 0o644)
+    assert task.lacking()
+    task.turn()
+    assert kept.notes(slave.hands)["ntp"]["trouble"] == ""
+
+
+@pytest.mark.parametrize("at", range(1, 6))
+def test_a_slave_cut_at_any_write_goes_on_where_it_was(at: int, tmp_path: Path) -> None:
+    """Killed between the note and the file, it does not take the old file for one that somebody changed."""
+    slave, task = _slave_to_follow("ntp", tmp_path)
+    write, count = slave.files.write, 0
+
+    def cut(path: str, data: bytes, mode: int) -> None:
+        nonlocal count
+        count += 1
+        if count == at:
+            raise Cut
+        write(path, data, mode)
+
+    slave.files.write = cut  # type: ignore[method-assign]
+    with pytest.raises(Cut):
+        task.turn()
+    slave.files.write = write  # type: ignore[method-assign]
+    assert kept.all_changed_by_hand(slave.hands) == {}
+    again = ServicesFollow(slave.hands, nullcontext)
+    again.turn()
+    assert not again.lacking()
+    assert slave.files.read("/etc/chrony/conf.d/ishmael.conf") is not None
+    assert slave.services.active("chrony.service")
+
+
+def test_a_service_of_a_node_that_became_master_meanwhile_is_not_stopped(tmp_path: Path) -> None:
+    """The keeper has started it while the slave still followed."""
+    slave, task = _slave_to_follow("dns", tmp_path)
+    reload = slave.programs.reload_units
+
+    def takes_over() -> None:
+        reload()
+        slave.other.on, slave.keeper.role = False, Role.MASTER
+        slave.services.start("dnsmasq.service")
+
+    slave.programs.reload_units = takes_over  # type: ignore[method-assign]
+    task.turn()
+    assert slave.services.active("dnsmasq.service")
 
 
 def test_services_are_not_changed_on_a_slave(tmp_path: Path) -> None:

@@ -117,6 +117,33 @@ def test_a_stuck_probe_delays_nobody() -> None:
     assert ("check-changed", "T2") in [(kind, facts["check"]) for kind, _, facts in world.machines[0].keeper.told]
 
 
+def test_a_keeper_that_does_not_answer_makes_nobody_forget() -> None:
+    """It is restarted: the acknowledgement stays, nothing is told twice, and the recovery is told."""
+    keeper = World().machines[0].keeper
+    looks = [
+        Seen(keeper={"role": "slave"}),
+        Seen(),
+        Seen(keeper={"role": "slave"}),
+        Seen(keeper={"role": "standby"}),
+        Seen(),
+    ]
+    check = _check(lambda _: critical("broken"), attempts=1)
+    scheduler = Scheduler(lambda: looks.pop(0), keeper, World().machines[0].hands.files, (check,))
+
+    def rows() -> list[str]:
+        scheduler._see()
+        return [row["acknowledged"] for row in scheduler.rows("node1")]
+
+    assert rows() == [""]
+    scheduler._take(check, critical("broken"))
+    scheduler.acknowledge("T1", "anna", "on it", "node1")
+    assert rows() == rows() == ["anna: on it"]
+    scheduler._take(check, ok("mended"))
+    scheduler._tell()
+    assert [facts["state"] for _, _, facts in keeper.told if "state" in facts] == ["critical", "ok"]
+    assert rows() == rows() == []
+
+
 @pytest.mark.parametrize(
     ("role", "code"), [("slave", "check-not-here"), ("standby", "no-checks-here"), ("", "no-checks-here")]
 )
@@ -188,6 +215,14 @@ def test_what_the_other_node_has_told_is_not_told_again() -> None:
     assert [event["id"] for event in mailer.waiting()] == ["1-0", "1-1"]
     events.add("mail-sent", events=["1-0"])
     assert [event["id"] for event in mailer.waiting()] == ["1-1"]
+
+
+def test_what_was_told_by_a_clock_that_was_ahead_does_not_wait_for_it() -> None:
+    """The clock was put right since."""
+    events = _List()
+    mailer, _ = _mailer(events)
+    events.add("became-master", age_s=-3600)
+    assert mailer._is_time(mailer.waiting())
 
 
 def test_a_mail_that_fails_is_still_to_be_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 _LOOK_S = 2.0
 _LET_OTHERS_S = 0.5
 """Longer than the pause between two tries of whoever waits for the lock."""
+_AGAIN_S = 10.0
+"""After a failure, unless there are other settings."""
+_REFUSED = "service-refuses"
 
 
 class ServicesFollow:
@@ -35,6 +38,7 @@ class ServicesFollow:
 
     def __init__(self, hands: Hands, lock: Callable[[], AbstractContextManager[None]]) -> None:
         self._hands, self._lock = hands, lock
+        self._failed: dict[str, tuple[str, float]] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Look every two seconds."""
@@ -75,38 +79,60 @@ class ServicesFollow:
             log.info("the workload's units are those of the services now")
 
     def _lacks(self, service: Service) -> bool:
-        hands = self._hands
+        """There is something to do, or to note, for it; nothing is changed by this look."""
+        hands, mark = self._hands, self._mark(service)
         noted = kept.notes(hands).get(service.about.name, {})
-        if noted.get("refused") == self._mark(service) or kept.changed_by_hand(hands, service):
+        failed, again_s = self._failed.get(service.about.name, ("", 0.0))
+        if noted.get("refused") == mark or (failed == mark and hands.clock.now_s() < again_s):
+            return False
+        if kept.changed_by_hand(hands, service):
             return False
         if not noted.get("files") and hands.files.read(kept.settings_path(service)) is None:
             return False
         try:
             files = placing.meant(hands, service)
         except IshmaelError as error:
-            self._trouble(service, error.message)
-            return False
-        return not placing.in_place(hands, service, files)
+            return bool(noted.get("trouble") != error.message)
+        due = noted.get("switch_due") or noted.get("trouble")
+        return bool(due) or not placing.in_place(hands, service, files)
 
     def _bring(self, service: Service) -> None:
         hands = self._hands
-        values = kept.settings(hands, service)
-        files = placing.meant(hands, service)
+        try:
+            files = placing.meant(hands, service)
+        except IshmaelError as error:
+            self._trouble(service, error.message)
+            return
         found = placing.objections(hands, service, files)
         if found:
-            self._trouble(service, found[0].message)
+            # What is missing may be installed any time; what its checker refuses stays refused until there are other settings.
+            self._trouble(service, found[0].message, refused=found[0].code == _REFUSED)
             return
-        placing.put(hands, service, files)
+        if not placing.in_place(hands, service, files):
+            placing.put(hands, service, files)
+            log.info("%s: its files are as the settings say now", service.about.title)
+        try:
+            self._switch(service)
+        except IshmaelError as error:
+            self._trouble(service, error.message)
+            return
         kept.note(hands, service, trouble="", refused="")
-        log.info("%s: its files are as the settings say now", service.about.title)
+
+    def _switch(self, service: Service) -> None:
+        hands = self._hands
+        if not kept.notes(hands).get(service.about.name, {}).get("switch_due"):
+            return
         # Outside a cluster nobody but the admin starts a service that may be there only once.
         if hands.files.read(places.SETTINGS) is not None or not service.about.with_master:
-            placing.switch(hands, service, values, changed=True)
+            placing.switch(hands, service, kept.settings(hands, service), changed=True)
+        else:
+            kept.note(hands, service, switch_due=False)
 
-    def _trouble(self, service: Service, said: str) -> None:
+    def _trouble(self, service: Service, said: str, *, refused: bool = False) -> None:
         if kept.notes(self._hands).get(service.about.name, {}).get("trouble") != said:
             log.warning("%s: %s", service.about.title, said)
-        kept.note(self._hands, service, trouble=said, refused=self._mark(service))
+        self._failed[service.about.name] = (self._mark(service), self._hands.clock.now_s() + _AGAIN_S)
+        kept.note(self._hands, service, trouble=said, refused=self._mark(service) if refused else "")
 
     def _mark(self, service: Service) -> str:
         paths = (kept.settings_path(service), kept.own_path(service))

@@ -140,7 +140,11 @@ def place(hands: Hands) -> Place:
 
 
 def notes(hands: Hands) -> dict[str, Any]:
-    """By the service's name: ``files`` (path to hash), ``trouble`` in plain words."""
+    """By the service's name.
+
+    ``files`` (path to hash); ``writing`` while those are being written; ``switch_due`` from then on until its units are as they
+    should be; ``trouble`` in plain words; ``refused``, the mark of settings that its own checker has refused.
+    """
     raw = hands.files.read(places.SERVICES_NOTES)
     try:
         found = json.loads(raw) if raw else {}
@@ -164,9 +168,13 @@ def digest(data: bytes | None) -> str:
 
 
 def changed_by_hand(hands: Hands, service: Service) -> list[str]:
-    """Files that are not as this node wrote them."""
-    written = notes(hands).get(service.about.name, {}).get("files", {})
-    return [path for path, seen in written.items() if digest(here(hands, path)) != seen]
+    """Files that are not as this node wrote them; none while it writes them, or was cut while it did."""
+    noted = notes(hands).get(service.about.name, {})
+    if noted.get("writing"):
+        return []
+    found = [path for path, seen in noted.get("files", {}).items() if digest(here(hands, path)) != seen]
+    # Written by a job between the two looks, they would not be what the older notes say.
+    return found if not found or notes(hands).get(service.about.name, {}) == noted else []
 
 
 def here(hands: Hands, path: str) -> bytes | None:

@@ -89,11 +89,13 @@ def put(hands: Hands, service: Service, files: Mapping[str, File]) -> None:
     if new:
         before |= new
         hands.files.write(places.SERVICES_BEFORE, kept.pack(before), 0o600)
-    # Noted first: after a power cut in between, files still old are seen as not ours to trust, and are written again.
+    # Noted first: cut in between, it is not taken for changed by hand, and is written again.
     kept.note(
         hands,
         service,
         files={p: kept.digest(f.data) for p, f in files.items()} | {p: "" for p in written if p not in files},
+        writing=True,
+        switch_due=True,
     )
     for path, file in files.items():
         if hands.files.read(path) != file.data or hands.files.mode(path) != file.mode:
@@ -103,7 +105,7 @@ def put(hands: Hands, service: Service, files: Mapping[str, File]) -> None:
     for path in [path for path in written if path not in files]:
         give_back(hands, path, before.pop(path, (None, 0o644)))
         hands.files.write(places.SERVICES_BEFORE, kept.pack(before), 0o600)
-    kept.note(hands, service, files={p: kept.digest(f.data) for p, f in files.items()})
+    kept.note(hands, service, files={p: kept.digest(f.data) for p, f in files.items()}, writing=False)
 
 
 def give_back(hands: Hands, path: str, was: tuple[bytes | None, int]) -> None:
@@ -116,7 +118,7 @@ def give_back(hands: Hands, path: str, was: tuple[bytes | None, int]) -> None:
 
 
 def switch(hands: Hands, service: Service, values: Values, *, changed: bool) -> None:
-    """Start, restart or stop it, as it should be here, and see that it is up.
+    """Start, restart or stop it, as it should be here, see that it is up, and note that this is done.
 
     Args:
         hands: ports.
@@ -136,11 +138,15 @@ def switch(hands: Hands, service: Service, values: Values, *, changed: bool) -> 
     hands.programs.reload_units()
     for unit in about.units:
         if not runs and hands.services.exists(unit) and hands.services.active(unit):
-            hands.services.stop(unit)
+            # This node may have become master meanwhile, and the keeper have started it.
+            if not runs_here(hands, service, values):
+                hands.services.stop(unit)
         elif runs and (changed or not hands.services.active(unit)):
             hands.services.restart(unit)
     if runs:
         _see_up(hands, service)
+    if kept.notes(hands).get(about.name, {}).get("switch_due"):
+        kept.note(hands, service, switch_due=False)
 
 
 def _see_up(hands: Hands, service: Service) -> None:

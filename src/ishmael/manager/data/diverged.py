@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ishmael.manager.data.held import place
+from ishmael.manager.data.held import maybe_alone, place
 from ishmael.manager.data.pending import left_out
 from ishmael.manager.data.salvage import Find, Salvage
 from ishmael.words import places
@@ -43,17 +43,35 @@ def stamped_s() -> float:
         return 0.0
 
 
+def since_s() -> float:
+    """What changed after this moment may be here alone: wall time, with a margin."""
+    return stamped_s() - MARGIN_S
+
+
 def candidates(files: Sequence[FileSet]) -> list[dict[str, Any]]:
-    """Files that may be here alone: path, size in bytes, time of modification in ns."""
-    since_s = stamped_s() - MARGIN_S
+    """Files that may be here alone: path, size in bytes, time of modification in ns; of one that is held, the path it had."""
     found = []
     for each in files:
-        for path in _changed_since(each, since_s):
-            seen = os.lstat(path)
+        for path in [*_changed_since(each, since_s()), *_held(each)]:
+            seen = os.lstat(_where(path, files))
             found.append({"path": os.fsdecode(path), "size": seen.st_size, "mtime_ns": seen.st_mtime_ns})
             if len(found) >= CANDIDATES_MAX:
                 return found
     return found
+
+
+def _held(files: FileSet) -> list[bytes]:
+    return [os.fsencode(f"{files.path}/{name}") for name in maybe_alone(files)] if files.held else []
+
+
+def _where(path: bytes, files: Sequence[FileSet]) -> bytes:
+    """Where a file lies now: one that would act on this node was taken out of its directory."""
+    for each in files:
+        top = os.fsencode(each.path) + b"/"
+        if each.held and path.startswith(top):
+            aside = os.fsencode(place(each)) + b"/" + path[len(top) :]
+            return aside if os.path.lexists(aside) else path
+    return path
 
 
 def missing_here(listed: Sequence[dict[str, Any]]) -> list[str]:
@@ -82,7 +100,8 @@ def keep(salvage: Salvage, files: Sequence[FileSet], paths: Sequence[str], why: 
     try:
         for path in paths:
             if any(path.startswith(f"{root}/") for root in roots) and ".." not in path.split("/"):
-                count += _keep_one(os.fsencode(path), os.fsencode(fresh / "content") + os.fsencode(path))
+                source = _where(os.fsencode(path), files)
+                count += _keep_one(source, os.fsencode(fresh / "content") + os.fsencode(path))
     except OSError as error:
         shutil.rmtree(fresh, ignore_errors=True)
         raise HostFault(

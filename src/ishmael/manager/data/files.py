@@ -44,6 +44,12 @@ def objection(report: Report) -> str:
     return ""
 
 
+def _copied(now: Situation) -> tuple[object, ...]:
+    """What is copied, and to whom; of the profile, nothing else matters to the files."""
+    profile = now.profile
+    return (now.peer, profile.files, profile.sqlite) if profile is not None else (now.peer,)
+
+
 class FilesFollow:
     """The task; one thread.
 
@@ -186,7 +192,7 @@ class FilesFollow:
             self._heard_at_s, self._away, self._incarnation = now_s, False, now.peer_incarnation
         elif now.peer_role is None:
             self._away = True
-        same = now.serves and (now.peer, now.profile) == (first.peer, first.profile)
+        same = now.serves and _copied(now) == _copied(first)
         unheard = now.peer_role is None and now_s < self._heard_at_s + _UNHEARD_S
         if not same or not (now.sends or unheard):
             return now.role is None and now_s < self._heard_at_s + _UNHEARD_S

@@ -8,6 +8,7 @@ whose call had begun: Asterisk sets their time to that of the next try, and writ
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from contextlib import suppress
@@ -26,16 +27,47 @@ def place(files: FileSet) -> Path:
     return Path(places.HELD) / files.slug
 
 
-def hold(files: FileSet) -> list[str]:
-    """Take everything out of the directory, so that nothing acts on this node; the names taken."""
+def hold(files: FileSet, since_s: float) -> list[str]:
+    """Take everything out of the directory, so that nothing acts on this node.
+
+    Args:
+        files: the directory.
+        since_s: wall time until which everything here is known to be on the other node, too; the names of what changed later are
+            noted, for the move makes every file one that was just changed.
+
+    Returns:
+        The names taken.
+    """
     source, target = Path(files.path), place(files)
     taken = []
     for name in _names(source):
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
+            if (source / name).lstat().st_ctime > since_s:
+                _note(files, sorted({*maybe_alone(files), name}))
             _move(source / name, target / name)
             taken.append(name)
     return taken
+
+
+def maybe_alone(files: FileSet) -> list[str]:
+    """Names of what waits here, and that the other node may never have got."""
+    try:
+        noted = json.loads(_notes(files).read_text())
+    except (OSError, ValueError):
+        return []
+    return [str(name) for name in noted if (place(files) / str(name)).exists()]
+
+
+def _note(files: FileSet, names: list[str]) -> None:
+    fresh = _notes(files).with_suffix(".new")
+    fresh.write_text(json.dumps(names))
+    fresh.rename(_notes(files))
+
+
+def _notes(files: FileSet) -> Path:
+    # Beside the directory: that one becomes what the master's is.
+    return place(files).with_name(f"{files.slug}.alone.json")
 
 
 def release(files: FileSet, now_wall_s: float) -> tuple[list[str], list[str]]:
@@ -57,6 +89,7 @@ def release(files: FileSet, now_wall_s: float) -> tuple[list[str], list[str]]:
         target.mkdir(parents=True, exist_ok=True)
         _move(source / name, target / name)
         placed.append(name)
+    _notes(files).unlink(missing_ok=True)
     return placed, doubtful
 
 

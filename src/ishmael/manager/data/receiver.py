@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from ishmael.manager.data import astdb, held
+from ishmael.manager.data import astdb, diverged, held
 from ishmael.manager.data.situation import Situation
 from ishmael.manager.ports.server import Server, Serving
 from ishmael.manager.ports.watcher import Watcher
@@ -103,7 +103,7 @@ class Receiver:
 
     def _hold(self, now: Situation) -> None:
         for files in now.profile.files if now.profile else ():
-            if files.held and (taken := held.hold(files)):
+            if files.held and (taken := held.hold(files, diverged.since_s())):
                 log.info("took %d files out of %s: this node is not master", len(taken), files.path)
 
     def _serve(self, now: Situation) -> None:

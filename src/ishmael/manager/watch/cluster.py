@@ -25,6 +25,7 @@ from ishmael.manager.works.ssh_keys import pinned
 from ishmael.words import places
 from ishmael.words.errors import IshmaelError, RequestRefused
 from ishmael.words.monitoring import Monitoring, monitoring_from_toml
+from ishmael.words.roles import Role
 
 log = logging.getLogger(__name__)
 _ASK_EVERY_S = 60.0
@@ -34,6 +35,7 @@ _EVENTS = 300
 _ORDER = {"critical": 0, "unknown": 2, "warning": 1, "ok": 3}
 _NEWS = ("check-changed", "check-acknowledged", "maintenance-begun", "maintenance-ended")
 _ASK_S, _RUN_S = 8.0, 40.0
+_UNHEARD = ("", "")
 _TITLES = {check.id: check for check in CHECKS}
 
 
@@ -119,6 +121,8 @@ class ClusterChecks:
         self.scheduler, self.known = scheduler, known
         self._peer: list[dict[str, Any]] = []
         self._peer_at = ""
+        self._before: frozenset[str] = frozenset()
+        """Ids of the changes that were told before it was asked; its clock may have been wrong, so not by their times."""
         self._sent: tuple[bytes | None, str] | None = None
         self.unreached = ""
         self.bringing = threading.Lock()
@@ -126,15 +130,19 @@ class ClusterChecks:
 
     def run(self, stop: threading.Event) -> None:
         """Ask every minute; soon when the other node told of a change, has another role or lacks what is brought."""
-        asked_s, marked = -_ASK_EVERY_S, ("", "")
+        asked_s, marked = -_ASK_EVERY_S, _UNHEARD
         while not stop.wait(1.0):
             mark = (self._newest_of_peer(), self.known.role_of_peer())
             news = mark != marked or self._sent != self._brought()
             waited_s = time.monotonic() - asked_s
             if waited_s < _ASK_AT_ONCE_S or (waited_s < _ASK_EVERY_S and not news):
                 continue
-            asked_s, marked = time.monotonic(), mark
-            self.bring()
+            with self.bringing:
+                asked_s = time.monotonic()
+                self.bring()
+            # One that is heard and did not answer, or a slave that has only begun to look, is asked again soon.
+            lacks = self.unreached or (mark[1] == Role.SLAVE and not self._peer)
+            marked = _UNHEARD if mark[1] and lacks else mark
 
     def _newest_of_peer(self) -> str:
         own = self._hands.host.name()
@@ -161,15 +169,17 @@ class ClusterChecks:
         seen = self.known.seen()
         peer = self.known.peer() if seen.side == "master" else None
         if peer is None:
-            self._peer, self._peer_at, self.unreached = [], "", ""
+            self._peer, self._peer_at, self._before, self.unreached = [], "", frozenset(), ""
             self._sent = self._brought()
             self._heard_salvage([])
             return
         brought = self._brought()
+        before = frozenset(str(event.get("id")) for event in self._changes())
         load = {"monitoring": (brought[0] or b"").decode(errors="replace"), "maintenance": brought[1]}
         try:
             answer = self._hands.node.ask(peer, "checks", load, limit_s=_ASK_S)
             self._peer, self._peer_at, self.unreached = list(answer["checks"]), now_text(), ""
+            self._before = before
             self._sent = brought
             self.scheduler.windows.take_over(answer.get("maintenance"))
             self.known.peer_version = str(answer.get("version", ""))
@@ -235,11 +245,7 @@ class ClusterChecks:
         if not rows:
             return rows
         age_s = (datetime.now(UTC) - datetime.fromisoformat(self._peer_at)).total_seconds()
-        told = [
-            e
-            for e in self._events.newest(_EVENTS)
-            if e.get("kind") == "check-changed" and str(e.get("at")) > self._peer_at
-        ]
+        told = [event for event in self._changes() if str(event.get("id")) not in self._before]
         for row in rows:
             for event in told:
                 facts = event.get("facts") or {}
@@ -253,6 +259,9 @@ class ClusterChecks:
                     "output": f"not heard of for {age_s:.0f} s; was {row['state']}",
                 }
         return rows
+
+    def _changes(self) -> list[Mapping[str, Any]]:
+        return [event for event in self._events.newest(_EVENTS) if event.get("kind") == "check-changed"]
 
     def lamp(self) -> dict[str, Any]:
         """The worst state, and why, in order of importance, with what to do."""

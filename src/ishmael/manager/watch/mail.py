@@ -32,6 +32,7 @@ from ishmael.words.monitoring import Mail
 log = logging.getLogger(__name__)
 _EVENTS, _ONE_MAIL = 1000, 40
 _QUIET_S, _BUNDLE_S, _SURVIVOR_S = 1.5, 5.0, 60.0
+_AHEAD_S = 60.0
 _PAUSE_S_MIN, _PAUSE_S_MAX = 5.0, 60.0
 _OLD = timedelta(hours=24)
 _LIMIT_S = 15.0
@@ -116,7 +117,9 @@ class Mailer:
         return sorted(wanted, key=lambda event: str(event["at"]))
 
     def _is_time(self, waiting: list[dict[str, Any]]) -> bool:
-        return _age_s(waiting[-1]) >= _QUIET_S or _age_s(waiting[0]) >= _BUNDLE_S
+        newest_s, oldest_s = _age_s(waiting[-1]), _age_s(waiting[0])
+        # From a clock that was ahead and has been put right: it does not wait until the time has come there.
+        return newest_s >= _QUIET_S or oldest_s >= _BUNDLE_S or newest_s < -_AHEAD_S
 
     def _is_ours(self, waiting: list[dict[str, Any]]) -> bool:
         """The master sends; another node only when no master is heard for long."""

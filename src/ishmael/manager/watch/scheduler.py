@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -77,13 +78,17 @@ class Scheduler:
             now_s = time.monotonic()
             if now_s - looked_s >= 1.0:
                 looked_s = now_s
-                self._seen = self._look()
-                self._choose()
+                self._see()
             self._give_up(now_s)
             for check in self._to_start(now_s):
                 self._start(check, now_s)
             self._tell()
             self._save()
+
+    def _see(self) -> None:
+        # A keeper that is restarted forgets no alarm, and who has acknowledged it.
+        self._seen = replace(self._look(), last_side=self._seen.side)
+        self._choose()
 
     def _choose(self) -> None:
         """Only what belongs to this node's role is looked at; what belongs no more is forgotten."""

@@ -173,7 +173,7 @@ class ApplyService:
                 "put the new configuration in place", lambda: self._notes.get("placed") is True, self._place, self._back
             ),
             # Taken back with the step before: the profile follows from the settings, which that one restores.
-            Step("let it run with the master's role", self._joined, self._join),
+            Step("let it run with the master's role", lambda: self._notes.get("joined") is True, self._join),
         ]
 
     def _before(self) -> str:
@@ -235,15 +235,15 @@ class ApplyService:
         self._join()
         placing.switch(hands, self._service, values, changed=True)
 
-    def _joined(self) -> bool:
-        raw = self._hands.files.read(places.PROFILE)
-        return raw is None or kept.with_services(self._hands, raw.decode()).strip() == raw.decode().strip()
-
     def _join(self) -> None:
         raw = self._hands.files.read(places.PROFILE)
-        if raw is not None:
-            self._hands.files.write(places.PROFILE, kept.with_services(self._hands, raw.decode()).encode(), 0o644)
+        whole = kept.with_services(self._hands, raw.decode()).encode() if raw is not None else b""
+        # A job that was cut after the file was written, before the keeper was told, tells it now.
+        if raw is not None and (whole.strip() != raw.strip() or self._notes.get("joining")):
+            self._notes.put("joining", True)
+            self._hands.files.write(places.PROFILE, whole, 0o644)
             self._hands.keeper.reload()
+        self._notes.put("joined", True)
 
     def result(self) -> Mapping[str, Any]:
         """What holds now."""

@@ -49,7 +49,7 @@ class Seen:
         events: newest events of both nodes.
         drift: locked files of this node that were changed outside the product.
         version, peer_version: of Ishmael on both nodes; empty while not known.
-        last_side: what ``side`` was when the keeper last answered.
+        last_side: what ``side`` was before the keeper was silent, or was restarted and waits.
     """
 
     keeper: Mapping[str, Any] = field(default_factory=dict)
@@ -67,10 +67,10 @@ class Seen:
 
     @property
     def side(self) -> str:
-        """``master``, ``slave``, or empty when this node is neither; while the keeper does not answer, what it was."""
-        if not self.keeper:
+        """``master``, ``slave``, or empty when this node is neither; while the keeper does not say, what it was."""
+        role = self.keeper.get("role", "waiting")
+        if role == "waiting":
             return self.last_side
-        role = self.keeper.get("role")
         if role in ("master", "handing"):
             return "master"
         return "slave" if role == "slave" else ""

@@ -9,6 +9,8 @@ def probe(seen: Seen) -> Result:
     """Own references, and the master's own address on the telephone network."""
     if seen.peer is None:
         return unknown("there is no other node")
+    if not seen.keeper:
+        return unknown("the keeper does not answer")
     if not seen.keeper.get("sees_reference"):
         return warning("this slave itself sees no reference on the telephone network")
     code, _ = program(["ping", "-c1", "-W1", "-n", seen.peer.phone_ip], 3.0)

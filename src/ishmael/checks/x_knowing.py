@@ -92,7 +92,7 @@ GRADE = Check(
     "X4", "grade", ("Safety grade", "Sicherheitsstufe"), MASTER, grade,
     ("Name a second reference on the telephone network, a witness or a power switch.",
      "Benennen Sie eine zweite Referenz im Telefonnetz, einen Zeugen oder einen Stromschalter."),
-    interval_s=60, attempts=1,
+    interval_s=60, attempts=2, retry_s=10,
 )  # fmt: skip
 VERSIONS = Check(
     "X5", "versions", ("Same version", "Gleiche Version"), MASTER, versions,

@@ -26,7 +26,7 @@ def _unreached(seen: Seen) -> str:
     phones = "telephone network: phones do not reach this master" if serves else "telephone network"
     nics = ((phones, seen.own.phone_nic), ("internal network", seen.own.internal_nic))
     dark = [f"no carrier at {nic} ({name})" for name, nic in nics if not _has_carrier(nic)]
-    if not dark and serves and not seen.keeper.get("sees_reference"):
+    if not dark and serves and seen.keeper and not seen.keeper.get("sees_reference"):
         return "no reference answers on the telephone network: probably phones do not reach this master either"
     return "; ".join(dark)
 

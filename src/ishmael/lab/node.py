@@ -24,7 +24,7 @@ from ishmael.lab.plan import LabPlan, NodePlan
 from ishmael.lab.tools import children_of, clean_environment, run, started_at, wait_until
 from ishmael.words.errors import HostFault, RequestRefused
 
-BOOT_TIMEOUT_S = 60.0
+BOOT_TIMEOUT_S = 120.0
 HALT_TIMEOUT_S = 20.0
 EXIT_TIMED_OUT = 124
 ENTER = Path(__file__).with_name("enter.py")

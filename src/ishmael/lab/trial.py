@@ -22,6 +22,7 @@ from ishmael.lab.node import Node
 from ishmael.lab.plan import LabPlan
 from ishmael.lab.status import holds_cluster_ip
 from ishmael.lab.tools import wait_until
+from ishmael.words.errors import HostFault
 
 _MOVE_TIMEOUT_S = 20.0
 _TOLD_TIMEOUT_S = 10.0
@@ -109,8 +110,25 @@ class Trial:
         return asdict(self)
 
 
-def restore(lab: LabPlan) -> str:
-    """Make the cluster complete, whatever befell it: heal, boot, re-add.
+def restore(lab: LabPlan) -> None:
+    """Make the cluster complete, whatever befell it; also where a slave stays that does not become fit.
+
+    Raises:
+        HostFault: it did not become complete.
+    """
+    try:
+        _undo(lab)
+    except HostFault:
+        cluster = Cluster(lab)
+        master = cluster.master()
+        if master is None:
+            raise
+        cluster.ask(master, "re-add")
+        cluster.wait_complete()
+
+
+def _undo(lab: LabPlan) -> str:
+    """Heal, boot, and re-add whoever has fallen out: what an admin has to do after a fault, and no more.
 
     Returns:
         How the re-adding ended; empty when nobody had to be re-added.
@@ -187,7 +205,7 @@ def run(lab: LabPlan, fault: Fault, keep: Path | None = None) -> Trial:
             one_master_ms, roles = _await_one_master(cluster)
             settle(fault.after_s)
     finally:
-        re_added = restore(lab)
+        re_added = _undo(lab)
     events = _events(cluster, begun_at, fault)
     seen = Trial(
         fault=fault.name,

@@ -70,6 +70,7 @@ class Drift:
     def __init__(self, hands: Hands, lock: Lock, now_s: Callable[[], float] = time.monotonic) -> None:
         self._hands, self._lock, self._now_s = hands, lock, now_s
         self._seen: tuple[float, list[Change], dict[str, str]] | None = None
+        self._by_hand: dict[str, str] = {}
 
     # --- what the product does --------------------------------------------------------------------------------------
 
@@ -122,10 +123,11 @@ class Drift:
     def _look(self) -> tuple[float, list[Change], dict[str, str]]:
         now_s = self._now_s()
         if self._seen is None or now_s - self._seen[0] >= _KEPT_S:
-            # While the product works, what it changes is no drift.
+            # While the product works, what it changes is no drift, and what was one before is one still.
             working = self._notes().get("open") is not None
-            changed = {} if working else all_changed_by_hand(self._hands)
-            self._seen = (now_s, self._now(), {path: each.about.name for path, each in changed.items()})
+            if not working:
+                self._by_hand = {path: each.about.name for path, each in all_changed_by_hand(self._hands).items()}
+            self._seen = (now_s, self._now(), self._by_hand)
         return self._seen
 
     def names(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sqlite3
@@ -354,17 +355,35 @@ def test_a_call_file_that_only_a_former_master_had_is_kept_though_it_is_held(
     )
     time.sleep(0.02)
     (outgoing / "alone.call").write_text("alone")
-    assert held.hold(files, diverged.since_s()) == ["alone.call", "both.call"]
+    (outgoing / "more").mkdir()
+    (outgoing / "more/deep.call").write_text("deep")
+    os.mkfifo(outgoing / "pipe")
+    assert held.hold(files, diverged.since_s()) == ["alone.call", "both.call", "more", "pipe"]
     assert held.hold(files, diverged.since_s()) == []
     listed = diverged.candidates([files])
-    assert [each["path"] for each in listed] == [f"{outgoing}/alone.call"]
+    assert [each["path"] for each in listed] == [f"{outgoing}/alone.call", f"{outgoing}/more/deep.call"]
     salvage = Salvage("node1", str(tmp_path / "salvage"))
     find = diverged.keep(salvage, [files], diverged.missing_here(listed), "because")
     assert find is not None
-    assert salvage.names(find.id) == [f"{outgoing}/alone.call".lstrip("/")]
+    assert sorted(salvage.names(find.id)) == [each["path"].lstrip("/") for each in listed]
     assert Path(f"{salvage.content(find.id)}{outgoing}/alone.call").read_text() == "alone"
     held.release(files, 0.0)
     assert held.maybe_alone(files) == []
+
+
+def test_call_files_are_held_also_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing can be noted any more, nobody is called twice all the same."""
+    monkeypatch.setattr(places, "HELD", str(tmp_path / "held"))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(held, "_note", full)
+    outgoing = tmp_path / "outgoing"
+    outgoing.mkdir()
+    (outgoing / "now.call").write_text("now")
+    assert held.hold(FileSet(str(outgoing), held=True), 0.0) == ["now.call"]
+    assert list(outgoing.iterdir()) == []
 
 
 def test_salvage_is_exported_once_and_refuses_what_is_wrong(tmp_path: Path) -> None:

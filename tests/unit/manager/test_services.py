@@ -177,6 +177,28 @@ def test_a_service_that_did_not_come_up_on_the_slave_is_told_and_tried_again(tmp
     assert kept.notes(slave.hands)["ntp"]["trouble"] == ""
 
 
+def test_what_fails_again_and_again_is_tried_less_and_less_and_leaves_the_rest_alone(tmp_path: Path) -> None:
+    """A unit that hangs at its start would hold the cluster lock most of the time; the one that runs is not restarted with it."""
+    slave, task = _slave_to_follow("ntp", tmp_path)
+    tries: list[str] = []
+
+    def busy(unit: str) -> None:
+        tries.append(unit)
+        raise HostFault("service-failed", f"{unit}: port in use", "")
+
+    slave.services.restart = busy  # type: ignore[method-assign]
+    for _ in range(3600):
+        if task.lacking():
+            task.turn()
+        slave.hands.clock.sleep(1)
+    assert 12 < len(tries) < 20
+    slave.services.start("chrony.service")
+    slave.hands.clock.sleep(300)
+    task.turn()
+    assert len(tries) < 20
+    assert kept.notes(slave.hands)["ntp"]["trouble"] == ""
+
+
 def test_a_trouble_that_went_away_is_told_no_longer(tmp_path: Path) -> None:
     """Settings could not be read for a moment; the files had been in place all the time."""
     slave, task = _slave_to_follow("ntp", tmp_path)

@@ -120,13 +120,8 @@ def test_a_stuck_probe_delays_nobody() -> None:
 def test_a_keeper_that_does_not_answer_makes_nobody_forget() -> None:
     """It is restarted: the acknowledgement stays, nothing is told twice, and the recovery is told."""
     keeper = World().machines[0].keeper
-    looks = [
-        Seen(keeper={"role": "slave"}),
-        Seen(),
-        Seen(keeper={"role": "slave"}),
-        Seen(keeper={"role": "standby"}),
-        Seen(),
-    ]
+    said = ("slave", None, "waiting", "slave", "standby", None)
+    looks = [Seen(keeper={"role": role} if role else {}) for role in said]
     check = _check(lambda _: critical("broken"), attempts=1)
     scheduler = Scheduler(lambda: looks.pop(0), keeper, World().machines[0].hands.files, (check,))
 
@@ -137,7 +132,7 @@ def test_a_keeper_that_does_not_answer_makes_nobody_forget() -> None:
     assert rows() == [""]
     scheduler._take(check, critical("broken"))
     scheduler.acknowledge("T1", "anna", "on it", "node1")
-    assert rows() == rows() == ["anna: on it"]
+    assert rows() == rows() == rows() == ["anna: on it"]
     scheduler._take(check, ok("mended"))
     scheduler._tell()
     assert [facts["state"] for _, _, facts in keeper.told if "state" in facts] == ["critical", "ok"]

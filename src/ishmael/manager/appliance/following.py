@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 _LOOK_S = 2.0
 _LET_OTHERS_S = 0.5
 """Longer than the pause between two tries of whoever waits for the lock."""
-_AGAIN_S = 10.0
-"""After a failure, unless there are other settings."""
+_AGAIN_S, _AGAIN_MAX_S = 10.0, 300.0
+"""After a failure, doubled with each, unless there are other settings."""
 _REFUSED = "service-refuses"
 
 
@@ -38,7 +38,8 @@ class ServicesFollow:
 
     def __init__(self, hands: Hands, lock: Callable[[], AbstractContextManager[None]]) -> None:
         self._hands, self._lock = hands, lock
-        self._failed: dict[str, tuple[str, float]] = {}
+        self._failed: dict[str, tuple[str, float, float]] = {}
+        """By the service's name: the mark of what failed, when it is tried again, and how long was waited, in seconds."""
 
     def run(self, stop: threading.Event) -> None:
         """Look every two seconds."""
@@ -82,7 +83,7 @@ class ServicesFollow:
         """There is something to do, or to note, for it; nothing is changed by this look."""
         hands, mark = self._hands, self._mark(service)
         noted = kept.notes(hands).get(service.about.name, {})
-        failed, again_s = self._failed.get(service.about.name, ("", 0.0))
+        failed, again_s, _ = self._failed.get(service.about.name, ("", 0.0, 0.0))
         if noted.get("refused") == mark or (failed == mark and hands.clock.now_s() < again_s):
             return False
         if kept.changed_by_hand(hands, service):
@@ -108,34 +109,40 @@ class ServicesFollow:
             # What is missing may be installed any time; what its checker refuses stays refused until there are other settings.
             self._trouble(service, found[0].message, refused=found[0].code == _REFUSED)
             return
-        if not placing.in_place(hands, service, files):
+        new = not placing.in_place(hands, service, files)
+        if new:
             placing.put(hands, service, files)
             log.info("%s: its files are as the settings say now", service.about.title)
         try:
-            self._switch(service)
+            # What came up when it was tried before is not restarted again and again.
+            self._switch(service, changed=new or service.about.name not in self._failed)
         except IshmaelError as error:
             self._trouble(service, error.message)
             return
+        self._failed.pop(service.about.name, None)
         kept.note(hands, service, trouble="", refused="")
 
-    def _switch(self, service: Service) -> None:
+    def _switch(self, service: Service, *, changed: bool) -> None:
         hands = self._hands
         if not kept.notes(hands).get(service.about.name, {}).get("switch_due"):
             return
         # Outside a cluster nobody but the admin starts a service that may be there only once.
         if hands.files.read(places.SETTINGS) is not None or not service.about.with_master:
-            placing.switch(hands, service, kept.settings(hands, service), changed=True)
+            placing.switch(hands, service, kept.settings(hands, service), changed=changed)
         else:
             kept.note(hands, service, switch_due=False)
 
     def _trouble(self, service: Service, said: str, *, refused: bool = False) -> None:
         if kept.notes(self._hands).get(service.about.name, {}).get("trouble") != said:
             log.warning("%s: %s", service.about.title, said)
-        self._failed[service.about.name] = (self._mark(service), self._hands.clock.now_s() + _AGAIN_S)
-        kept.note(self._hands, service, trouble=said, refused=self._mark(service) if refused else "")
+        mark = self._mark(service)
+        failed, _, waited_s = self._failed.get(service.about.name, ("", 0.0, 0.0))
+        wait_s = min(2 * waited_s, _AGAIN_MAX_S) if failed == mark else _AGAIN_S
+        self._failed[service.about.name] = (mark, self._hands.clock.now_s() + wait_s, wait_s)
+        kept.note(self._hands, service, trouble=said, refused=mark if refused else "")
 
     def _mark(self, service: Service) -> str:
-        paths = (kept.settings_path(service), kept.own_path(service))
+        paths = (kept.settings_path(service), kept.own_path(service), kept.secret_path(service))
         return kept.digest(b"\0".join(self._hands.files.read(path) or b"" for path in paths))
 
     def _profile_lacks(self) -> bytes | None:

@@ -16,6 +16,7 @@ from ishmael.words.roles import Role
 _UP_S = 5.0
 _STEADY_S = 0.3
 _AGED_S = 5.0
+_DECIDED_S = 3.0
 SERVING = (Role.MASTER, Role.TAKING, Role.HANDING)
 
 
@@ -60,10 +61,19 @@ def runs_here(hands: Hands, service: Service, values: Values) -> bool:
         return False
     if not service.about.with_master or hands.files.read(places.SETTINGS) is None:
         return True
+    until_s = hands.clock.now_s() + _DECIDED_S
+    while (role := _role(hands)) is None and hands.clock.now_s() < until_s:
+        hands.clock.sleep(0.2)
+    return role in SERVING
+
+
+def _role(hands: Hands) -> str | None:
+    """This node's; None while its keeper does not say: it is restarted."""
     try:
-        return hands.keeper.status().get("role") in SERVING
+        seen = hands.keeper.status()
     except IshmaelError:
-        return False
+        return None
+    return None if seen.get("role") == Role.WAITING and seen.get("holds_cluster_ip") else str(seen.get("role"))
 
 
 def gone(hands: Hands, service: Service, files: Mapping[str, File]) -> list[str]:

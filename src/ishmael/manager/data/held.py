@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -40,14 +42,27 @@ def hold(files: FileSet, since_s: float) -> list[str]:
     """
     source, target = Path(files.path), place(files)
     taken = []
+    if fresh := [os.path.relpath(path, source) for path in _changed_after(source, since_s)]:
+        # What matters is that nothing acts here, also on a full disk.
+        with suppress(OSError):
+            _note(files, sorted({*maybe_alone(files), *fresh}))
     for name in _names(source):
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
-            if (source / name).lstat().st_ctime > since_s:
-                _note(files, sorted({*maybe_alone(files), name}))
             _move(source / name, target / name)
             taken.append(name)
     return taken
+
+
+def _changed_after(top: Path, since_s: float) -> Iterator[str]:
+    """Plain files and links below a directory; by the time of change that no program can set."""
+    for where, _, names in os.walk(top):
+        for name in names:
+            with suppress(FileNotFoundError):
+                path = f"{where}/{name}"
+                seen = os.lstat(path)
+                if (stat.S_ISREG(seen.st_mode) or stat.S_ISLNK(seen.st_mode)) and seen.st_ctime > since_s:
+                    yield path
 
 
 def maybe_alone(files: FileSet) -> list[str]:
@@ -56,10 +71,11 @@ def maybe_alone(files: FileSet) -> list[str]:
         noted = json.loads(_notes(files).read_text())
     except (OSError, ValueError):
         return []
-    return [str(name) for name in noted if (place(files) / str(name)).exists()]
+    return [str(name) for name in noted if os.path.lexists(place(files) / str(name))]
 
 
 def _note(files: FileSet, names: list[str]) -> None:
+    place(files).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = _notes(files).with_suffix(".new")
     fresh.write_text(json.dumps(names))
     fresh.rename(_notes(files))

@@ -23,7 +23,7 @@ class Situation:
     """How it is.
 
     Args:
-        role: this node's, as the keeper says it; None when it does not answer.
+        role: this node's, as the keeper says it; None when it does not answer, or has only just begun and still holds the cluster IP.
         own, peer: both nodes; None outside a cluster of two.
         settings: of the cluster.
         profile: of the workload.
@@ -81,8 +81,11 @@ class Looking:
         settings, profile = self._files()
         own = settings.named(self._hands.host.name()) if settings is not None else None
         peer = settings.peer_of(own.id) if settings is not None and own is not None else None
-        other = seen.get("peer") or {}
-        return Situation(seen.get("role"), own, peer, settings, profile, other.get("role"), other.get("incarnation"))
+        other, role = seen.get("peer") or {}, seen.get("role")
+        if role == Role.WAITING and seen.get("holds_cluster_ip"):
+            # A master whose keeper was restarted: it goes on in a moment, or lets go.
+            role = None
+        return Situation(role, own, peer, settings, profile, other.get("role"), other.get("incarnation"))
 
     def _files(self) -> tuple[Settings | None, Profile | None]:
         raw = (self._hands.files.read(places.SETTINGS), self._hands.files.read(places.PROFILE))

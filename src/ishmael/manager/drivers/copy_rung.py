@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ishmael.manager.drivers.masters_files import OtherWay
-from ishmael.manager.drivers.pgtools import copy_with_progress
+from ishmael.manager.drivers.pgtools import SILENT, copy_with_progress
 from ishmael.manager.drivers.programs import PATH
 from ishmael.manager.drivers.whole_copy import Counted, Wanted, must_fit
 from ishmael.words.errors import HostFault, IshmaelError, PeerFault
@@ -24,7 +24,6 @@ Tell = Callable[[Counted], None]
 
 PATIENCE_S, _PAUSE_S = 60.0, 3.0
 _PLAIN_TRIES = 3
-_PASSING = "master-database-silent"
 
 
 class CopyRung:
@@ -67,7 +66,7 @@ class CopyRung:
             try:
                 self._attempt(self._wanted, self._come_on)
             except PeerFault as error:
-                if error.code != _PASSING or self._clock_s() - self._since_s > PATIENCE_S:
+                if error.code != SILENT or self._clock_s() - self._since_s > PATIENCE_S:
                     raise
                 self._tried(error.message)
                 self._sleep(_PAUSE_S)

@@ -15,6 +15,7 @@ _STATUS_LIMIT_S = 3.0
 _ACT_LIMIT_S = 30.0
 _BUSY_LIMIT_S = 5.0
 _BUSY_PAUSE_S = 0.1
+_TWICE_IS_ONCE = ("reload", "admit", "dismiss")
 _CLASSES: dict[str, type[IshmaelError]] = {
     "request": errors.RequestRefused,
     "peer": errors.PeerFault,
@@ -92,7 +93,9 @@ class SocketKeeper:
             try:
                 self._ask({"ask": ask, **arguments}, _ACT_LIMIT_S)
             except IshmaelError as error:
-                if error.code != "busy" or time.monotonic() > deadline_s:
+                # One that is being restarted can be asked these again: done twice is done once.
+                again = error.code == "busy" or (error.code == "keeper-down" and ask in _TWICE_IS_ONCE)
+                if not again or time.monotonic() > deadline_s:
                     raise
                 time.sleep(_BUSY_PAUSE_S)
             else:

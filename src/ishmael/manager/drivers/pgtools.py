@@ -6,6 +6,7 @@ import os
 import pwd
 import re
 import subprocess
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from ishmael.words.errors import HostFault, PeerFault
 
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
 _PAGE_HEAD_BYTES = 40
+SILENT = "master-database-silent"
+"""Code of the error of a master's database that cannot be reached, for now or for good."""
+_PATIENCE_S, _PAUSE_S = 20.0, 1.0
 # How the end of a log looks: a record that is none, no whole record behind the position, no further file.
 _ENDS_OF_LOG = ("error in WAL record", "could not find a valid record", "could not find file")
 _KILOBYTES = re.compile(rb"(\d+)/(\d+) kB \(\d+%\)")
@@ -56,11 +60,21 @@ class Source:
         self._database, self.conninfo, self.master = database, conninfo, master
 
     def look(self) -> Master:
-        """Who it is now.
+        """Who it is now; one that is only just starting, or whose cable is put back in, is waited for.
 
         Raises:
             PeerFault: it cannot be reached, or refuses the password.
         """
+        until_s = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                return self._look()
+            except PeerFault as error:
+                if error.code != SILENT or time.monotonic() > until_s:
+                    raise
+                time.sleep(_PAUSE_S)
+
+    def _look(self) -> Master:
         system, timeline, position, _ = self._ask("IDENTIFY_SYSTEM")[0]
         forks: dict[int, int] = {}
         if int(timeline) > 1:
@@ -85,7 +99,7 @@ class Source:
             lines = done.stderr.decode(errors="replace").strip().splitlines()
             said = next((line for line in lines if "FATAL" in line), "; ".join(line.strip() for line in lines))
             refused = "password authentication" in said or "no pg_hba.conf entry" in said
-            code = "replication-refused" if refused else "master-database-silent"
+            code = "replication-refused" if refused else SILENT
             hint = (
                 "The replication password differs: re-add this node." if refused
                 else "Is PostgreSQL running on the master, and port 5432 open between the nodes?"

@@ -58,7 +58,7 @@ class Runner:
         while not self._stopping.is_set():
             try:
                 idle = not self.run_next()
-            except (sqlite3.Error, OSError):
+            except (sqlite3.Error, OSError, IshmaelError):
                 # A full disk must not end the runner unseen: the job keeps its place and is tried again.
                 log.exception("the job journal or the cluster lock cannot be used; trying again in %.0f s", _TROUBLE_S)
                 self._stopping.wait(_TROUBLE_S)

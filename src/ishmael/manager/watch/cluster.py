@@ -130,19 +130,20 @@ class ClusterChecks:
 
     def run(self, stop: threading.Event) -> None:
         """Ask every minute; soon when the other node told of a change, has another role or lacks what is brought."""
-        asked_s, marked = -_ASK_EVERY_S, _UNHEARD
+        asked_s, marked, pause_s = -_ASK_EVERY_S, _UNHEARD, _ASK_AT_ONCE_S
         while not stop.wait(1.0):
             mark = (self._newest_of_peer(), self.known.role_of_peer())
             news = mark != marked or self._sent != self._brought()
             waited_s = time.monotonic() - asked_s
-            if waited_s < _ASK_AT_ONCE_S or (waited_s < _ASK_EVERY_S and not news):
+            if waited_s < pause_s or (waited_s < _ASK_EVERY_S and not news):
                 continue
             with self.bringing:
                 asked_s = time.monotonic()
                 self.bring()
-            # One that is heard and did not answer, or a slave that has only begun to look, is asked again soon.
-            lacks = self.unreached or (mark[1] == Role.SLAVE and not self._peer)
-            marked = _UNHEARD if mark[1] and lacks else mark
+            # One that is heard and did not answer, or a slave that has only begun to look, is asked again soon, then less often.
+            lacks = mark[1] and (self.unreached or (mark[1] == Role.SLAVE and not self._peer))
+            marked = _UNHEARD if lacks else mark
+            pause_s = min(2 * pause_s, _ASK_EVERY_S) if lacks else _ASK_AT_ONCE_S
 
     def _newest_of_peer(self) -> str:
         own = self._hands.host.name()
@@ -166,8 +167,7 @@ class ClusterChecks:
 
         Tried again when it fails.
         """
-        seen = self.known.seen()
-        peer = self.known.peer() if seen.side == "master" else None
+        peer = self.known.peer() if self.scheduler.side == "master" else None
         if peer is None:
             self._peer, self._peer_at, self._before, self.unreached = [], "", frozenset(), ""
             self._sent = self._brought()

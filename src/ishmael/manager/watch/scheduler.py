@@ -24,6 +24,7 @@ from ishmael.manager.watch.standing import Standing
 from ishmael.manager.watch.window import WindowBook, moment
 from ishmael.words import places
 from ishmael.words.errors import IshmaelError, RequestRefused
+from ishmael.words.roles import Role
 
 log = logging.getLogger(__name__)
 _LOOK_S = 0.25
@@ -31,6 +32,8 @@ _HISTORY = 50
 _RUN_WAIT_S = 30.0
 _FIRST_SPREAD_S = 0.4
 _HANDOVER_PAUSE_S = 30.0
+_UNDECIDED_S = 10.0
+"""A keeper that has waited for longer will not be what it was."""
 CHECKS_SCHEMA = 1
 
 
@@ -64,6 +67,7 @@ class Scheduler:
         self._histories: dict[str, list[dict[str, Any]]] = {}
         self._untold: list[tuple[str, str, dict[str, Any]]] = []
         self._seen = Seen()
+        self._decided_s = 0.0
         self.windows = WindowBook(files)
         self._handed_s = -_HANDOVER_PAUSE_S
         self._dirty = True
@@ -86,9 +90,17 @@ class Scheduler:
             self._save()
 
     def _see(self) -> None:
-        # A keeper that is restarted forgets no alarm, and who has acknowledged it.
-        self._seen = replace(self._look(), last_side=self._seen.side)
+        # A keeper that is restarted, and at first waits, makes nobody forget an alarm, and who has acknowledged it.
+        seen, now_s = self._look(), time.monotonic()
+        if seen.keeper.get("role") != Role.WAITING:
+            self._decided_s = now_s
+        self._seen = replace(seen, last_side=self._seen.side if now_s - self._decided_s <= _UNDECIDED_S else "")
         self._choose()
+
+    @property
+    def side(self) -> str:
+        """Which side's checks are looked at here: ``master``, ``slave`` or empty."""
+        return self._seen.side
 
     def _choose(self) -> None:
         """Only what belongs to this node's role is looked at; what belongs no more is forgotten."""

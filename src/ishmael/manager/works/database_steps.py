@@ -18,7 +18,7 @@ from ishmael.words.profile import DatabaseWanted
 COPY_SILENCE_S = 180.0
 """A copy that moves nothing for so long has stopped."""
 _PREPARE_LIMIT_S = 150.0
-_LOOK_MS = 1000
+_LOOK_MS, _CUT_LIMIT_S = 1000, 60.0
 
 
 class DatabaseSteps:
@@ -95,7 +95,7 @@ class DatabaseSteps:
             IshmaelError: it failed, or moves nothing any more.
         """
         tell, given_up = tell or self._notes.count, stopped or self._notes.cancelled
-        if self._seen()["state"] != "running":
+        if self._seen()["state"] != "running" and not self._adopted():
             self._ask("database-join", {"key": self._key()})
         moved, since_s = -1, self._hands.clock.now_s()
         while not given_up():
@@ -119,15 +119,24 @@ class DatabaseSteps:
             slave = self._joining.slave.name
             tell_kept(self._hands, find_of_peer(self._hands, self._joining.peer, str(seen["salvage"]), slave))
 
+    def _adopted(self) -> bool:
+        """One that a job before began goes on by itself, and this job watches it."""
+        under_way = self._ask("database-status", self._secret())["join"]
+        if not isinstance(under_way, dict) or under_way.get("state") != "running":
+            return False
+        self._notes.put("database_key", str(under_way.get("key")))
+        return True
+
     def _look(self) -> Mapping[str, Any]:
-        """How far it is; a link that is cut for a moment stops nothing."""
-        try:
-            return self._seen(_LOOK_MS)
-        except PeerFault:
-            if not self._hands.keeper.status():
-                raise
-            self._hands.clock.sleep(1.0)
-            return self._seen()
+        """How far it is; what cuts the way to the other node for a moment does not cut the copy, which is as patient."""
+        until_s = self._hands.clock.now_s() + _CUT_LIMIT_S
+        while True:
+            try:
+                return self._seen(_LOOK_MS)
+            except PeerFault:
+                if self._hands.clock.now_s() > until_s:
+                    raise
+                self._hands.clock.sleep(1.0)
 
     def _failure(self, seen: Mapping[str, Any]) -> IshmaelError:
         error = dict(

@@ -21,7 +21,7 @@ from ishmael.words.settings import NodeSettings, Settings, settings_from_toml
 INSTALL_LIMIT_S = 30.0
 MEMBERS_LIMIT_S = 20.0
 HEARD_LIMIT_S = 20.0
-FIT_LIMIT_S = 60.0
+FIT_LIMIT_S, FIT_LIMIT_MAX_S = 60.0, 600.0
 
 
 def standing_as_master(hands: Hands) -> tuple[Settings | None, NodeSettings | None, list[Finding]]:
@@ -228,7 +228,7 @@ class Joining:
 
     def is_heard(self) -> bool:
         """The keepers hear each other."""
-        return bool(self._hands.keeper.status().get("heard"))
+        return bool(self._status().get("heard"))
 
     def takes_part(self) -> bool:
         """The other node's keeper is heard, and not out of the cluster (as with a damaged record)."""
@@ -259,24 +259,42 @@ class Joining:
 
     def is_fit(self) -> bool:
         """A failover is possible."""
-        return bool(self._hands.keeper.status().get("failover_possible"))
+        return bool(self._status().get("failover_possible"))
 
     def await_fit(self) -> None:
         """Wait until a failover is possible.
 
         Raises:
-            PeerFault: not within a minute; with what blocks it.
+            PeerFault: not within a minute in which nothing came on, or ten in all; with what blocks it.
         """
-        wait_until(self._hands.clock, self.is_fit, FIT_LIMIT_S, self._not_fit)
+        clock, blocked = self._hands.clock, ""
+        begun_s = since_s = clock.now_s()
+        while not self.is_fit():
+            now_s, now_blocked = clock.now_s(), self._blocked()
+            if now_blocked != blocked:
+                # It comes on: of the names that differ fewer are left, or something else is still to be done.
+                blocked, since_s = now_blocked, now_s
+            if now_s - since_s >= FIT_LIMIT_S or now_s - begun_s >= FIT_LIMIT_MAX_S:
+                raise self._not_fit()
+            clock.sleep(0.2)
+
+    def _blocked(self) -> str:
+        seen = self._status()
+        return "; ".join([*(seen.get("failover_blocked_by") or []), *(seen.get("peer") or {}).get("reasons", [])])
 
     def _not_fit(self) -> IshmaelError:
-        seen = self._hands.keeper.status()
-        why = "; ".join([*(seen.get("failover_blocked_by") or []), *self._peer_seen().get("reasons", [])])
         return PeerFault(
             "slave-not-fit",
-            f"{self.slave.name} did not become fit within {FIT_LIMIT_S:.0f} s: {why or 'no reason is known'}.",
+            f"{self.slave.name} did not become fit within {FIT_LIMIT_S:.0f} s: {self._blocked() or 'no reason is known'}.",
             f"See `ishmael status` on both nodes, then try again: ishmael re-add (on {self._hands.host.name()}).",
         )
 
     def _peer_seen(self) -> Mapping[str, Any]:
-        return self._hands.keeper.status().get("peer") or {}
+        return self._status().get("peer") or {}
+
+    def _status(self) -> Mapping[str, Any]:
+        """Of this node's keeper; nothing while it is restarted, which is no reason to give up."""
+        try:
+            return self._hands.keeper.status()
+        except IshmaelError:
+            return {}

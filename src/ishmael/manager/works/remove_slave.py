@@ -17,6 +17,8 @@ from ishmael.words import places
 from ishmael.words.errors import Finding, HostFault, IshmaelError
 from ishmael.words.settings import NodeSettings, Settings, settings_from_toml
 
+_BUSY_S = 30.0
+
 
 class RemoveSlave:
     """The work.
@@ -90,14 +92,21 @@ class RemoveSlave:
 
     def _withdraw(self) -> None:
         slave, host_key = self._slave(), self._pins().get(self._slave().id)
-        told = ""
-        try:
-            if host_key is not None:
-                self._hands.node.ask(Peer((slave.internal_ip, slave.phone_ip), host_key), "withdraw", {}, limit_s=30.0)
-        except IshmaelError as error:
-            # A slave that is gone for good can be removed all the same.
-            told = error.message
-        self._notes.put("withdrawn", host_key is not None and not told)
+        told = host_key is not None and self._told(Peer((slave.internal_ip, slave.phone_ip), host_key))
+        self._notes.put("withdrawn", told)
+
+    def _told(self, peer: Peer) -> bool:
+        """It withdrew; one that is gone for good is removed all the same, one that is busy is asked for a while."""
+        until_s = self._hands.clock.now_s() + _BUSY_S
+        while True:
+            try:
+                self._hands.node.ask(peer, "withdraw", {}, limit_s=30.0)
+            except IshmaelError as error:
+                if error.code == "peer-unreachable" or self._hands.clock.now_s() > until_s:
+                    return False
+                self._hands.clock.sleep(1.0)
+            else:
+                return True
 
     def _corosync_stops(self) -> bool:
         return not self._hands.services.active(machine.COROSYNC_UNIT)

@@ -1,8 +1,8 @@
-"""A table of keys and values in a SQLite file that a program has open: taken with the backup API, merged row by row.
+"""A table of keys and values in a SQLite file that a program has open: copied without a lock, merged row by row.
 
 A plain copy of such a file may be torn, and a file replaced under a running program is not seen by it. So the master
-takes a snapshot (sqlite3_backup_init), the slave gets that as a file of its own, and puts the rows that differ into the
-file its program has open, in one short transaction.
+takes a snapshot, the slave gets that as a file of its own, and puts the rows that differ into the file its program has
+open, in one short transaction.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from ishmael.manager.data import unlocked
 from ishmael.words import places
 from ishmael.words.errors import HostFault
 from ishmael.words.profile import SqliteSet
@@ -36,16 +37,15 @@ def take(wanted: SqliteSet) -> bool:
         return False
     Path(places.SNAPSHOTS).mkdir(mode=0o700, parents=True, exist_ok=True)
     target = snapshot_of(wanted)
-    fresh = f"{target}.new"
+    fresh = Path(f"{target}.new")
     try:
-        Path(fresh).unlink(missing_ok=True)
-        with (
-            closing(sqlite3.connect(f"file:{wanted.path}?mode=ro", uri=True, timeout=BUSY_S)) as source,
-            closing(sqlite3.connect(fresh)) as copy,
-        ):
-            source.backup(copy)
-        Path(fresh).chmod(0o600)
-        Path(fresh).replace(target)
+        fresh.unlink(missing_ok=True)
+        unlocked.copy(wanted.path, fresh, BUSY_S)
+        with closing(sqlite3.connect(f"file:{fresh}?mode=ro", uri=True)) as copy:
+            (found,) = copy.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise sqlite3.DatabaseError(found)
+        fresh.replace(target)
     except (sqlite3.Error, OSError) as error:
         raise HostFault("sqlite-failed", f"No snapshot of {wanted.path}: {error}.", "See: df -h; ls -l") from error
     return True

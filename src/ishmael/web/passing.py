@@ -113,14 +113,18 @@ def _same(web: Web, request: Request, who: Who) -> bool:
 
 
 async def lasting(begin: Callable[[], AsyncIterator[bytes]]) -> AsyncIterator[bytes]:
-    """What the manager tells; when it goes away, and when it is back, pages are told to look."""
+    """What the manager tells; when it goes away, was away from the beginning, and when it is back, pages are told to look."""
+    away = False
     while True:
         heard = False
         async for piece in begin():
-            heard = True
+            if away and not heard:
+                yield _LOOK
+            heard, away = True, False
             yield piece
-        if heard:
+        if not away:
             yield _LOOK
+        away = True
         await asyncio.sleep(_AGAIN_S)
 
 
